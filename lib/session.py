@@ -1,0 +1,123 @@
+"""The one Spark session factory: Delta's jars, time zone, Arrow and worker Python are set here and nowhere else.
+
+`python -m lib.session` fetches Delta's jars once into .jars, so that no job resolves packages when it starts.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
+from lib.config import SparkSettings
+from lib.environment import check_java, check_packages
+from lib.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+JARS = ROOT / ".jars"
+JARS_LOCK = ROOT / "requirements" / "jars.lock"
+DELTA = "io.delta:delta-spark_2.13:4.0.1"
+
+
+def open_session(settings: SparkSettings, name: str) -> SparkSession:
+    """Open (or reuse) the session of a job.
+
+    A master or memory given to spark-submit wins over the configuration, so that the same job runs on a cluster.
+
+    Raises:
+        UserError: Java, Delta's jars or the pinned packages are missing.
+    """
+    check_packages()
+    check_java(os.environ.get("JAVA_HOME"))
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    submitted = _submitted_settings()
+    builder = SparkSession.builder.appName(name)
+    if "spark.jars" not in submitted:
+        builder = builder.config("spark.jars", ",".join(str(jar) for jar in locked_jars()))
+    for key, value in _session_settings(settings).items():
+        if key not in submitted:
+            builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel(settings.log_level)
+    return session
+
+
+def _submitted_settings() -> dict[str, str]:
+    """What spark-submit set before Python started; empty when Python started the JVM itself."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return {}
+    return dict(SparkConf().getAll())
+
+
+def _session_settings(settings: SparkSettings) -> dict[str, str]:
+    if settings.master.startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    return {
+        "spark.master": settings.master,
+        "spark.driver.memory": settings.driver_memory,
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.ui.enabled": str(settings.ui).lower(),
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+        # Our tables have a handful of log files: Delta's default of 50 tasks to read a log is for huge ones.
+        "spark.databricks.delta.snapshotPartitions": "2",
+        **settings.extra,
+    }
+
+
+def locked_jars() -> list[Path]:
+    """The jar files that requirements/jars.lock names, in its order.
+
+    Raises:
+        UserError: one of them has not been fetched.
+    """
+    jars = [JARS / name for name in _lock()]
+    for jar in jars:
+        if not jar.is_file():
+            raise UserError(f"{jar} is missing; run `make venv`, which fetches Delta's jars once")
+    return jars
+
+
+def fetch_jars() -> None:
+    """Resolve Delta's jars with Spark's own Ivy, check their hashes and keep them in .jars."""
+    check_java(os.environ.get("JAVA_HOME"))
+    if all((JARS / name).is_file() for name in _lock()):
+        return
+    with tempfile.TemporaryDirectory() as ivy:
+        session = (
+            SparkSession.builder.master("local[1]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.jars.packages", DELTA)
+            .config("spark.jars.ivy", ivy)
+            .getOrCreate()
+        )
+        session.stop()
+        JARS.mkdir(exist_ok=True)
+        for name, expected in _lock().items():
+            fetched = Path(ivy) / "jars" / name
+            found = hashlib.sha256(fetched.read_bytes()).hexdigest()
+            if found != expected:
+                raise UserError(f"{name} was fetched with SHA-256 {found}, {JARS_LOCK} expects {expected}")
+            shutil.copyfile(fetched, JARS / f"{name}.part")
+            (JARS / f"{name}.part").replace(JARS / name)
+
+
+def _lock() -> dict[str, str]:
+    """File name -> SHA-256."""
+    lines = JARS_LOCK.read_text().splitlines()
+    pairs = [line.split() for line in lines if line and not line.startswith("#")]
+    return {name: digest for digest, name in pairs}
+
+
+if __name__ == "__main__":
+    try:
+        fetch_jars()
+    except UserError as error:
+        sys.exit(str(error))

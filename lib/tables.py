@@ -1,0 +1,308 @@
+"""The one reader and the one writer of Delta tables, driven by the objects in schemas/.
+
+Every write is idempotent. Every write also yields the content fingerprint of what it wrote: (row count, sum of
+xxhash64 over every column and its isNull flag). The sum is made while writing (`observe`) and kept beside the table,
+under the list of data files it describes; who asks for a slice's fingerprint gets the kept one as long as the slice
+still consists of those very files, and a fresh scan otherwise (after OPTIMIZE, or a write that died half way).
+"""
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from delta.exceptions import DeltaConcurrentModificationException
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DecimalType
+
+from lib.errors import UserError
+from schemas.table import Table, WriteMode
+
+LOG = logging.getLogger(__name__)
+# Two runs of one stage collide once; a third try means that something keeps writing the slice.
+COMMIT_ATTEMPTS = 3
+
+Slice = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Content of a set of rows, independent of their order, files and table version."""
+
+    rows: int
+    total: str
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{self.total}"
+
+
+def path(warehouse: str, table: Table) -> str:
+    """Folder of the table."""
+    return f"{warehouse.rstrip('/')}/{table.name}"
+
+
+def exists(spark: SparkSession, warehouse: str, table: Table) -> bool:
+    """Whether the table has been created."""
+    return DeltaTable.isDeltaTable(spark, path(warehouse, table))
+
+
+def read(spark: SparkSession, warehouse: str, table: Table, **where: str | Sequence[str]) -> DataFrame:
+    """Rows of the table whose columns have the given value (or one of the given values), in schema column order.
+
+    Raises:
+        UserError: the table does not exist, or its columns are not those of the schema.
+    """
+    if not exists(spark, warehouse, table):
+        raise UserError(
+            f"table {table.name} does not exist under {warehouse}; run the stage that writes it first (docs/tables.md)"
+        )
+    frame = spark.read.format("delta").load(path(warehouse, table))
+    _check_columns(frame, table, f"{path(warehouse, table)} holds")
+    for name, value in where.items():
+        values = [value] if isinstance(value, str) else list(value)
+        frame = frame.where(F.col(name).isin(values))
+    return frame.select(*table.columns)
+
+
+def read_month(spark: SparkSession, warehouse: str, table: Table, month: str) -> DataFrame:
+    """The month's rows.
+
+    Raises:
+        UserError: the month has none.
+    """
+    frame = read(spark, warehouse, table, month=month)
+    if frame.isEmpty():
+        raise UserError(f"table {table.name} has no rows of month {month}; run the stage that writes it first")
+    return frame
+
+
+def write(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = None) -> Fingerprint:
+    """Write the frame by the table's write mode and return the fingerprint of what was given.
+
+    Args:
+        frame: the schema's columns, in any order. For REPLACE and WRITE_ONCE all rows lie in `where`.
+        where: value of each slice column, for REPLACE and WRITE_ONCE.
+
+    Raises:
+        UserError: columns differ from the schema, or a WRITE_ONCE slice exists with other content.
+    """
+    ordered = _in_schema_order(frame, table)
+    create(frame.sparkSession, warehouse, table)
+    match table.write_mode:
+        case WriteMode.REPLACE:
+            return _replace(ordered, warehouse, table, _full_slice(table, where))
+        case WriteMode.WRITE_ONCE:
+            return _write_once(ordered, warehouse, table, _full_slice(table, where))
+        case WriteMode.MERGE:
+            return _merge(ordered, warehouse, table)
+        case WriteMode.APPEND_ONCE:
+            raise ValueError(f"{table.name} is appended to by rounds: call append_round")
+
+
+def append_round(frame: DataFrame, warehouse: str, table: Table, transaction: str, number: int) -> Fingerprint:
+    """Append one round of a transaction; a round at or below the newest one stored changes nothing.
+
+    Args:
+        transaction: stage and month, for instance 'crawl/2026-01'.
+        number: 1 + the largest round stored for the transaction; never reset.
+    """
+    ordered = _in_schema_order(frame, table)
+    create(frame.sparkSession, warehouse, table)
+    observed, observation = _observed(ordered)
+    (
+        observed.write.format("delta")
+        .mode("append")
+        .option("txnAppId", f"{table.name}/{transaction}")
+        .option("txnVersion", number)
+        .save(path(warehouse, table))
+    )
+    return _seen(observation)
+
+
+def fingerprint(spark: SparkSession, warehouse: str, table: Table, **where: str) -> Fingerprint:
+    """Content fingerprint of the rows in the slice; the kept one where the slice's files are still the same."""
+    rows = read(spark, warehouse, table, **where)
+    files = _files_digest(rows)
+    kept = _kept_path(warehouse, table, where)
+    if kept is not None and kept.is_file():
+        record = json.loads(kept.read_text())
+        if record["files"] == files:
+            return Fingerprint(int(record["rows"]), str(record["total"]))
+    scanned = scan_fingerprint(rows)
+    _keep(kept, files, scanned)
+    return scanned
+
+
+def scan_fingerprint(frame: DataFrame) -> Fingerprint:
+    """Fingerprint of any frame, by reading all of it."""
+    row = frame.agg(*_fingerprint_columns(frame)).collect()[0]
+    return Fingerprint(int(row["rows"]), str(row["total"] or 0))
+
+
+def create(spark: SparkSession, warehouse: str, table: Table) -> None:
+    """Create the table with its partitioning, comments and CHECK constraints, if it is not there."""
+    if exists(spark, warehouse, table):
+        return
+    builder = DeltaTable.createIfNotExists(spark).location(path(warehouse, table)).addColumns(table.struct)
+    builder = builder.comment(table.row)
+    if table.partitioned and table.slice:
+        builder = builder.partitionedBy(*table.slice)
+    try:
+        builder.execute()
+        for name, condition in table.checks.items():
+            spark.sql(
+                f"ALTER TABLE delta.`{path(warehouse, table)}` ADD CONSTRAINT {name} CHECK ({condition})"
+            )
+    except DeltaConcurrentModificationException:
+        LOG.info("table %s was created by another run at the same moment", table.name)
+    except AnalysisException as error:
+        if "already exists" not in str(error).lower() and "DELTA_CONSTRAINT_ALREADY_EXISTS" not in str(error):
+            raise
+
+
+def _replace(frame: DataFrame, warehouse: str, table: Table, where: Slice) -> Fingerprint:
+    """Replace the slice in one commit; a collision with another run is tried again, which is harmless."""
+    for attempt in range(1, COMMIT_ATTEMPTS + 1):
+        observed, observation = _observed(frame)
+        try:
+            (
+                observed.write.format("delta")
+                .mode("overwrite")
+                .option("replaceWhere", predicate(where))
+                .option("userMetadata", json.dumps({"slice": dict(where), "write": uuid.uuid4().hex}))
+                .save(path(warehouse, table))
+            )
+            break
+        except DeltaConcurrentModificationException as error:
+            if attempt == COMMIT_ATTEMPTS:
+                raise UserError(
+                    f"table {table.name}, {predicate(where)}, is being written by another run; "
+                    "let it end, then run this stage again"
+                ) from error
+            LOG.warning("table %s: another run committed first; writing again", table.name)
+    seen = _seen(observation)
+    rows = read(frame.sparkSession, warehouse, table, **where)
+    _keep(_kept_path(warehouse, table, where), _files_digest(rows), seen)
+    return seen
+
+
+def _write_once(frame: DataFrame, warehouse: str, table: Table, where: Slice) -> Fingerprint:
+    spark = frame.sparkSession
+    if read(spark, warehouse, table, **where).isEmpty():
+        return _replace(frame, warehouse, table, where)
+    stored, given = fingerprint(spark, warehouse, table, **where), scan_fingerprint(frame)
+    if stored != given:
+        raise UserError(
+            f"table {table.name}, {predicate(where)}, was written before with other rows and is written only once; "
+            "give another slice"
+        )
+    return stored
+
+
+def _merge(frame: DataFrame, warehouse: str, table: Table) -> Fingerprint:
+    """Insert rows with new keys and change matched ones only as the schema says."""
+    condition = " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
+    for attempt in range(1, COMMIT_ATTEMPTS + 1):
+        merge = (
+            DeltaTable.forPath(frame.sparkSession, path(warehouse, table))
+            .alias("old")
+            .merge(frame.alias("new"), condition)
+            .whenNotMatchedInsertAll()
+        )
+        if table.merge_updates:
+            merge = merge.whenMatchedUpdate(condition=table.merge_when, set=dict(table.merge_updates))
+        try:
+            merge.execute()
+            break
+        except DeltaConcurrentModificationException as error:
+            if attempt == COMMIT_ATTEMPTS:
+                raise UserError(
+                    f"table {table.name} is being merged into by another run; let it end, then run this stage again"
+                ) from error
+            LOG.warning("table %s: another run committed first; merging again", table.name)
+    return scan_fingerprint(frame)
+
+
+def predicate(where: Slice) -> str:
+    """SQL condition that selects the slice."""
+    return " AND ".join(f"`{name}` = {_literal(value)}" for name, value in where.items())
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _full_slice(table: Table, where: Slice | None) -> Slice:
+    if where is None or set(where) != set(table.slice):
+        raise ValueError(f"{table.name} is written by slices of {table.slice}, got {where}")
+    return where
+
+
+def _in_schema_order(frame: DataFrame, table: Table) -> DataFrame:
+    _check_columns(frame, table, "the frame to write has")
+    return frame.select(*table.columns)
+
+
+def _check_columns(frame: DataFrame, table: Table, place: str) -> None:
+    """Raise UserError naming the columns whose name or type is not the schema's."""
+    declared = {f.name: f.dataType.simpleString() for f in table.struct.fields}
+    found = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
+    if declared != found:
+        missing = sorted(f"{name} {kind}" for name, kind in declared.items() if found.get(name) != kind)
+        extra = sorted(f"{name} {kind}" for name, kind in found.items() if declared.get(name) != kind)
+        raise UserError(
+            f"table {table.name}: {place} {extra or 'nothing'} where schemas/{table.name}.py declares {missing or 'nothing'}; "
+            "migrate the table or bring the code and the schema together"
+        )
+
+
+def _fingerprint_columns(frame: DataFrame) -> list[Column]:
+    columns: list[Column] = [F.col(f"`{name}`") for name in frame.columns]
+    nulls = [F.isnull(column) for column in columns]
+    return [
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(F.xxhash64(*columns, *nulls).cast(DecimalType(38, 0))).alias("total"),
+    ]
+
+
+def _observed(frame: DataFrame) -> tuple[DataFrame, Observation]:
+    observation = Observation()
+    return frame.observe(observation, *_fingerprint_columns(frame)), observation
+
+
+def _seen(observation: Observation) -> Fingerprint:
+    values = observation.get
+    return Fingerprint(int(values["rows"]), str(values["total"] or 0))
+
+
+def _files_digest(rows: DataFrame) -> str:
+    """Which data files the rows come from, as one hash: the list itself grows with the data and stays unstored."""
+    digest = hashlib.sha256()
+    for name in sorted(rows.inputFiles()):
+        digest.update(name.encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _kept_path(warehouse: str, table: Table, where: Slice) -> Path | None:
+    """Where a slice's fingerprint is kept; None on object stores, which are scanned."""
+    if "://" in warehouse:
+        return None
+    name = hashlib.sha256(json.dumps(dict(where), sort_keys=True).encode()).hexdigest()[:24]
+    return Path(warehouse) / "manifests" / "fingerprints" / table.name / f"{name}.json"
+
+
+def _keep(kept: Path | None, files: str, value: Fingerprint) -> None:
+    if kept is None:
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_suffix(f".{uuid.uuid4().hex}.part")
+    part.write_text(json.dumps({"files": files, "rows": value.rows, "total": value.total}))
+    part.replace(kept)

@@ -1,0 +1,1 @@
+"""One module per table: what a row is, its key, columns, checks, write mode and retention."""
