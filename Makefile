@@ -1,0 +1,80 @@
+# Everything starts here; `make help` lists the targets. Needs Python 3.11, Java 17 and make, nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+LOCK ?= pipeline
+CONF ?= conf/local.yaml
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready-$(LOCK)
+BENCHMARKS := $(filter-out result,$(basename $(notdir $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py)))))
+
+export PYTHONPATH := $(CURDIR)
+export PYSPARK_PYTHON := $(CURDIR)/$(VENV)/bin/python
+export SPARK_LOCAL_IP := 127.0.0.1
+export TF_CPP_MIN_LOG_LEVEL := 2
+
+.PHONY: help venv run month test soak lint format tables bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(READY) ## install everything (LOCK=gpu for CUDA) and stop
+
+# Done when its mark is newer than the lock, so a second call installs nothing.
+$(READY): requirements/$(LOCK).lock requirements/installer.lock requirements/jars.lock
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) was not found; install Python 3.11 or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which TensorFlow, Spark and Petastorm share; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@[ -n "$${JAVA_HOME:-}" ] && [ -x "$${JAVA_HOME}/bin/java" ] || command -v java >/dev/null || { echo "error: no java command was found; install a Java 17 runtime and put it on PATH or set JAVA_HOME" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --require-hashes -r requirements/installer.lock
+	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements/$(LOCK).lock
+	$(RUN) -m lib.session
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+run: $(READY) ## three months of the embedded market, from offers to a report
+	$(RUN) jobs/month.py --conf conf/local.yaml --months 3
+
+month: $(READY) ## one month of a configuration: make month CONF=conf/naver_names.yaml MONTH=2019-04
+	@[ -n "$(MONTH)" ] || { echo "error: name the month: make month CONF=$(CONF) MONTH=2019-04" >&2; exit 2; }
+	$(RUN) jobs/month.py --conf $(CONF) --month $(MONTH)
+
+test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
+	$(RUN) -m pytest -q -m "not soak" $(TESTS)
+
+soak: $(READY) ## the long tests and the scale benchmark
+	$(RUN) -m pytest -q -m soak
+	$(RUN) benchmarks/scale.py
+
+lint: $(READY) ## ruff, mypy and the order of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(READY) ## let ruff format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+tables: $(READY) ## write docs/tables.md from schemas/ and docs/results.md from docs/results/
+	$(RUN) -m docs.tables
+	$(RUN) -m docs.results
+
+bench: $(addprefix bench-,$(filter-out scale,$(BENCHMARKS))) ## every benchmark at full size (bench-NAME for one)
+
+bench-%: $(READY)
+	$(RUN) benchmarks/$*.py
+
+lock: $(READY) ## resolve pyproject.toml anew into requirements/*.lock (hashed, no URLs)
+	$(VENV)/bin/uv pip compile $(COMPILE) requirements/installer.in -o requirements/installer.lock
+	$(VENV)/bin/uv pip compile $(COMPILE) pyproject.toml --extra cpu --extra dev -o requirements/pipeline.lock
+	grep -E '^[a-z]' requirements/pipeline.lock | sed 's/ .*//' | grep -v '^tensorflow-cpu' > $(VENV)/pins.txt
+	$(VENV)/bin/uv pip compile $(COMPILE) pyproject.toml --extra gpu --extra dev -c $(VENV)/pins.txt -o requirements/gpu.lock
+
+COMPILE := --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+clean: ## remove what jobs made (.run); the environment stays
+	rm -rf .run

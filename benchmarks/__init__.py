@@ -1,0 +1,1 @@
+"""One file per question, each against a named peer or limit in the same run (docs/results.md)."""

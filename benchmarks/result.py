@@ -1,0 +1,92 @@
+"""How every benchmark ends: one JSON line, a file in docs/results at full size, exit 1 when its bar does not hold."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lib.config import DEFAULT_DATA
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+LOCK = ROOT / "requirements" / "pipeline.lock"
+HASH_CHUNK = 1 << 20
+
+Figures = Mapping[str, Any]
+
+
+def data_folder() -> Path:
+    """The folder of real data; ends the benchmark with 2 where it is absent."""
+    folder = Path(os.environ.get("CATMATCH_DATA", str(ROOT / DEFAULT_DATA))).resolve()
+    if not folder.is_dir():
+        print(f"error: no folder of real data at {folder}; set CATMATCH_DATA to one", file=sys.stderr)
+        sys.exit(2)
+    return folder
+
+
+def finish(
+    name: str,
+    figures: Figures,
+    bar: str,
+    passed: bool | None,
+    rows: int,
+    seeds: Sequence[int] = (),
+    data: Sequence[Path] = (),
+) -> None:
+    """Print the figures as the last line; at full size (`passed` is not None) keep them in docs/results.
+
+    Args:
+        figures: the figures by the names the issue gives.
+        bar: what must hold, in words.
+        passed: whether it does; None for a trial below full size, which is not kept.
+        rows: how many rows were measured.
+        seeds: seeds used.
+        data: files of real data used, whose hash is kept (never their content).
+    """
+    record = {**figures, "bar": bar, "pass": passed}
+    if passed is not None:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        kept = {"benchmark": name, **record, "rows": rows, "seeds": list(seeds), **_circumstances(data)}
+        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    print(json.dumps(record, sort_keys=True), flush=True)
+    if passed is False:
+        sys.exit(1)
+
+
+def _circumstances(data: Sequence[Path]) -> dict[str, Any]:
+    """What a reader needs to repeat or doubt the figures."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "lock": _sha256(LOCK),
+        "data": {path.name: _sha256(path) for path in data},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": len(os.sched_getaffinity(0)),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "python": platform.python_version(),
+        },
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
