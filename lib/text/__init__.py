@@ -1,0 +1,1 @@
+"""Names and mall categories as tokens, character grams and word vectors."""

@@ -1,0 +1,82 @@
+"""Word ids, as training and scoring both use them (R4): 0 pads, 1 is any unknown word."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lib.errors import UserError
+
+PAD = 0
+UNKNOWN = 1
+RESERVED = 2
+WORDS_SCHEMA = pa.schema([pa.field("token", pa.string(), False), pa.field("count", pa.int64(), False)])
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words that have a vector of their own.
+
+    Attributes:
+        ids: word -> id, from 2 up in the order of the file.
+        counts: occurrences of each word in the train split of the window, in the same order.
+    """
+
+    ids: dict[str, int]
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, tokens: Iterable[str], counts: Iterable[int] = ()) -> "Vocabulary":
+        """A vocabulary of these words in this order."""
+        return cls({token: number for number, token in enumerate(tokens, RESERVED)}, tuple(counts))
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Vocabulary":
+        """Read words.parquet (token string, count int64; row i has id i + 2).
+
+        Raises:
+            UserError: it is no such file, or a word is there twice.
+        """
+        table = read_columns(Path(path), WORDS_SCHEMA)
+        return cls.of(table.column("token").to_pylist(), table.column("count").to_pylist())
+
+    @property
+    def size(self) -> int:
+        """Number of ids, the two reserved ones included."""
+        return len(self.ids) + RESERVED
+
+    def token_to_vec(self, tokens: Sequence[str], length: int) -> list[int]:
+        """Ids of the first `length` tokens, zero padded at the end to exactly `length` (R4)."""
+        ids = [self.ids.get(token, UNKNOWN) for token in tokens[:length]]
+        return ids + [PAD] * (length - len(ids))
+
+
+def read_columns(path: Path, schema: pa.Schema) -> pa.Table:
+    """A vocabulary file's columns, checked: names, types, no null, every token once.
+
+    Raises:
+        UserError: the file is something else.
+    """
+    try:
+        table = pq.read_table(path, columns=schema.names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"{path} is no vocabulary ({' '.join(str(error).split())}); run jobs/vocabulary.py"
+        ) from None
+    found = {field.name: field.type for field in table.schema}
+    if found != {field.name: field.type for field in schema}:
+        raise UserError(
+            f"{path} has columns {found} where a vocabulary has {schema.names}; run jobs/vocabulary.py"
+        )
+    if any(table.column(name).null_count for name in schema.names):
+        raise UserError(f"{path} has empty values; run jobs/vocabulary.py again")
+    if len(table.column("token").unique()) != table.num_rows:
+        raise UserError(f"{path} has a token twice; run jobs/vocabulary.py again")
+    return table
+
+
+def write_words(path: Path, tokens: Sequence[str], counts: Sequence[int]) -> None:
+    """Write words.parquet: row i has id i + 2."""
+    pq.write_table(pa.table({"token": list(tokens), "count": list(counts)}, schema=WORDS_SCHEMA), path)
