@@ -50,8 +50,75 @@ class SparkSettings(Settings):
     driver_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[mg]$", description="heap of the driver, as Spark writes it")
     shuffle_partitions: Positive = 8
     ui: bool = False
-    log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "ERROR"
+    log_level: Literal["DEBUG", "INFO", "WARN", "ERROR", "OFF"] = "ERROR"
     extra: dict[str, str] = Field(default_factory=dict, description="further spark.* settings")
+
+
+class Mall(Settings):
+    """One seller of the simulated market."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9]{1,19}$", description="also the stem of its feed file")
+    name: str = Field(min_length=1, max_length=30, description="display name")
+    size: float = Field(gt=0, description="its offers relative to the other malls' of its half of the list")
+    broad: Share = Field(description="share of its offers filed under a word that says nothing, such as '기타'")
+    encoding: Literal["utf-8", "cp949"] = "utf-8"
+    compression: Literal["none", "gz", "xz"] = "none"
+
+
+class MarketSettings(Settings):
+    """The simulated market (lib/marketplace): how large, how noisy, how hard."""
+
+    deliveries: str = Field(description="folder of the malls' feeds, one folder a month")
+    seed: Count
+    first_month: Month = Field(description="from here brands are added month by month; earlier months are refused")
+    offers_per_month: Positive
+    leaves: int = Field(ge=2, le=5000, description="leaf categories")
+    tail: float = Field(ge=0, le=3, description="Zipf exponent of the category distribution")
+    brands: Positive = Field(description="brands in the first month")
+    new_brands_per_month: Count
+    new_words_per_month: Positive
+    brand_filled: Share = Field(description="share of offers whose brand column is filled")
+    label_noise: Share = Field(description="share of offers whose given category is wrong")
+    noun_shown: Share = Field(description="share of products whose name says what the thing is")
+    modifier_shown: Share = Field(description="share of products whose name says which kind of it")
+    stray_words: Share = Field(description="share of products whose name also holds words of another category")
+    typos: Share = Field(description="share of offers with a mistyped word")
+    malls: list[Mall] = Field(min_length=2, description="two at least: the same offer is sold at several")
+
+    @model_validator(mode="after")
+    def _malls_differ(self) -> "MarketSettings":
+        ids = [mall.id for mall in self.malls]
+        if len(set(ids)) != len(ids):
+            raise ValueError("market.malls: two malls have the same id; give each its own")
+        return self
+
+
+class EvaluateSettings(Settings):
+    """Evaluation of a month's model."""
+
+    batch_size: Positive = 1024
+    bootstrap_rounds: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    thresholds: list[Share] = Field(default=[0.5, 0.7, 0.8, 0.9, 0.95], max_length=50)
+    worst: Annotated[int, Field(ge=1, le=200)] = Field(20, description="worst categories and confusions kept")
+    sample_rows: Positive = Field(50_000, description="test names of the month held in memory at most")
+    peer: bool = Field(False, description="also train the scikit-learn peer on the same split")
+    peer_max_rows: Positive = Field(250_000, description="names the peer learns from at most: it holds them in memory")
+
+
+class ScoreSettings(Settings):
+    """Batch prediction."""
+
+    model: str = Field("champion", min_length=1, description="alias, version or artefact folder that scores a month")
+    batch_size: Positive = 1024
+    threads: Positive = Field(1, description="TensorFlow threads of one Python worker")
+
+
+class ReportSettings(Settings):
+    """The HTML page of a month."""
+
+    examples: Annotated[int, Field(ge=0, le=20)] = Field(3, description="example names a category")
+    name_length: Annotated[int, Field(ge=10, le=1000)] = Field(80, description="characters of a name shown")
+    history_months: Annotated[int, Field(ge=1, le=120)] = Field(24, description="months of the accuracy history")
 
 
 class Config(Settings):
@@ -59,6 +126,10 @@ class Config(Settings):
 
     storage: Storage
     spark: SparkSettings = SparkSettings()
+    market: MarketSettings | None = None
+    evaluate: EvaluateSettings = EvaluateSettings()
+    score: ScoreSettings = ScoreSettings()
+    report: ReportSettings = ReportSettings()
 
     def at(self, key: str) -> Any:
         """The JSON value at a dotted key, for instance 'text.tokenizer'."""
