@@ -26,6 +26,8 @@ class Settings(BaseModel):
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Loss = Annotated[float, Field(ge=0, le=100)]
 Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
@@ -121,6 +123,81 @@ class ReportSettings(Settings):
     history_months: Annotated[int, Field(ge=1, le=120)] = Field(24, description="months of the accuracy history")
 
 
+class ModelSettings(Settings):
+    """The network (lib/model/build.py); names follow the published system's tuning."""
+
+    text_branch: Literal["grams_and_words", "textcnn"] = Field(
+        "grams_and_words", description="textcnn is the published model; grams_and_words adds what wins on real names"
+    )
+    embedding: Literal["random", "word2vec"] = "random"
+    freeze_embedding: bool = Field(False, description="keep the word vectors as they start")
+    embedding_size: Positive = 64
+    widths: list[Positive] = Field(default=[1, 2, 3, 4], min_length=1, max_length=16)
+    filters: Positive = Field(128, description="filters of each width")
+    cnn_activation: Literal["relu", "elu", "gelu", "tanh", "selu", "silu"] = "relu"
+    fcl_dim: Positive = Field(256, description="units of the dense layer of a text branch")
+    fcl_activation: Literal["relu", "elu", "gelu", "tanh", "selu", "silu"] = "relu"
+    embedding_dropout: Dropout = 0.1
+    cnn_dropout: Dropout = 0.3
+    fcl_dropout: Dropout = 0.3
+    bag_size: Count = Field(64, description="width of a gram's vector on the way to the hidden layer; 0: no such path")
+    gram_fcl_dim: Positive = Field(512, description="units of that hidden layer")
+    wide_size: Count = Field(128, description="width of a gram's vector straight to the classes; 0: no such path")
+    gram_spread: Annotated[float, Field(gt=0, le=10)] = Field(0.05, description="standard deviation of fresh gram vectors")
+    gram_dropout: Dropout = Field(0.2, description="share of a name's grams left out at each step")
+
+    @model_validator(mode="after")
+    def _has_a_gram_path(self) -> "ModelSettings":
+        if self.text_branch == "grams_and_words" and not self.bag_size + self.wide_size:
+            raise ValueError("model.bag_size and model.wide_size are both 0; set text_branch: textcnn for no grams")
+        return self
+
+
+class HeadWeights(Settings):
+    """Share of each head's loss in the sum."""
+
+    text_prod_output: Loss = 0.3
+    text_cat_output: Loss = 0.3
+    output: Annotated[float, Field(gt=0, le=100)] = 1.0
+
+
+class TrainSettings(Settings):
+    """How the model is trained (lib/training)."""
+
+    optimizer: Literal["adam", "adagrad", "adadelta", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    table_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
+        1.0, description="learning rate of embedding tables as a multiple of the dense weights'"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of sgd")
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: Share = Field(0.05, description="share of all steps over which the rate rises from 0")
+    floor: Share = Field(0.0, description="share of the rate left at the end of the cosine")
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decoupled, for dense weights, no biases")
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest global norm of a step's gradient")
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(512, description="rows a step, over all replicas")
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 5
+    patience: Annotated[int, Field(ge=1, le=1000)] = Field(2, description="epochs without a better one before the end")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    heads: HeadWeights = HeadWeights()
+    average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="decay of the moving average of all weights, which is validated and kept; null: no average"
+    )
+    refit: bool = Field(False, description="train once more on train + validation for the epochs found on validation")
+    replicas: Annotated[int, Field(ge=1, le=64)] = Field(1, description="devices that share each batch")
+    seed: Count = 0
+    deterministic: bool = Field(True, description="the same seed gives the same weights, at some cost on GPUs")
+    temperature_rows: Positive = Field(20_000, description="validation rows the temperature is fitted on, at most")
+    tensorboard: bool = Field(True, description="write scalars to <storage.state>/tensorboard")
+
+
+class RegistrySettings(Settings):
+    """The MLflow registry of model versions."""
+
+    uri: str | None = Field(None, description="an MLflow server or database; SQLite in storage.state where null")
+    name: str = Field("catmatch", pattern=r"^[A-Za-z0-9_.-]+$", description="registered model")
+
+
 class Config(Settings):
     """Everything one environment says."""
 
@@ -130,6 +207,9 @@ class Config(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     score: ScoreSettings = ScoreSettings()
     report: ReportSettings = ReportSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    registry: RegistrySettings = RegistrySettings()
 
     def at(self, key: str) -> Any:
         """The JSON value at a dotted key, for instance 'text.tokenizer'."""
