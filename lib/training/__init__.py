@@ -1,0 +1,1 @@
+"""Strategy, step, loop, row-sparse optimizer, early stopping and temperature."""
