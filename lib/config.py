@@ -210,38 +210,39 @@ class TextSettings(Settings):
     """Normalisation and tokens."""
 
     tokenizer: Literal["okt", "kiwi", "mecab", "whitespace"] = "okt"
-    options: dict[str, bool] = Field(default_factory=dict, description="switches of the tokenizer, such as stem for okt")
-    user_dictionary: str | None = Field(None, description="UTF-8 file with one word a line, for okt and kiwi")
-    max_name_length: int = Field(200, ge=10, le=10_000, description="characters of a name or category that are kept")
-    max_eojeol_length: Positive = Field(30, description="longer words are analysed but not kept in the lexicon")
+    options: dict[str, bool] = Field(default_factory=dict, description="the tokenizer's switches")
+    user_dictionary: str | None = Field(default=None, description="UTF-8 file, one word a line; okt and kiwi")
+    max_name_length: int = Field(default=200, ge=10, le=10_000, description="characters of a name kept")
+    max_eojeol_length: Positive = Field(default=30, description="longer words are not kept in the lexicon")
 
     @model_validator(mode="after")
     def _options_are_known(self) -> "TextSettings":
         accepted = TOKENIZER_OPTIONS[self.tokenizer]
         unknown = sorted(set(self.options) - set(accepted))
         if unknown:
-            raise ValueError(f"{self.tokenizer} has no option {unknown[0]!r}; it accepts {', '.join(accepted) or 'none'}")
+            known = ", ".join(accepted) or "none"
+            raise ValueError(f"{self.tokenizer} has no option {unknown[0]!r}; it accepts {known}")
         return self
 
 
 class VocabularySettings(Settings):
     """Which words and character grams get an id."""
 
-    history_months: Positive = Field(1, description="months, this one included, whose counts are summed")
-    min_count: Positive = Field(50, description="occurrences a word needs (R5)")
-    min_gram_documents: Positive = Field(2, description="products a character gram must occur in")
+    history_months: Positive = Field(default=1, description="months, this one included, whose counts are summed")
+    min_count: Positive = Field(default=50, description="occurrences a word needs (R5)")
+    min_gram_documents: Positive = Field(default=2, description="products a character gram must occur in")
 
 
 class Word2vecSettings(Settings):
     """gensim's word2vec."""
 
     dimensions: Positive = 64
-    min_count: Positive = Field(50, description="occurrences a word needs for a vector of its own (R5)")
-    window: Positive = Field(5, description="words on either side that are its context")
-    negative: Positive = Field(5, description="noise words drawn for each pair")
+    min_count: Positive = Field(default=50, description="occurrences a word needs for a vector of its own (R5)")
+    window: Positive = Field(default=5, description="words on either side that are its context")
+    negative: Positive = Field(default=5, description="noise words drawn for each pair")
     epochs: Positive = 5
     skip_gram: bool = True
-    workers: Positive = Field(1, description="threads; only one gives the same vectors at every run")
+    workers: Positive = Field(default=1, description="threads; only one gives the same vectors at every run")
     seed: Count = 0
 
 

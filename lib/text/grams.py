@@ -23,7 +23,7 @@ GRAMS_SCHEMA = pa.schema(
 def grams(name: str) -> list[str]:
     """All 1- to 4-grams of each word of a normalised name, words padded by a space on both sides.
 
-    As scikit-learn's `char_wb` analyser gives them (a word shorter than n is counted once), less the lone space.
+    As scikit-learn's `char_wb` gives them (a word shorter than n is counted once), less the lone space.
     """
     found: list[str] = []
     for word in name.split():
@@ -72,8 +72,8 @@ class GramVocabulary:
     def gram_vec(self, name: str, length: int) -> tuple[list[int], list[float], bool]:
         """Ids and weights of a normalised name's grams, both exactly `length` long, zero padded at the end.
 
-        Weights are (1 + ln tf) * idf, L2-normalised over the grams kept. Where there are more than `length`, those
-        of the highest weight are kept (of equal ones the smaller id); kept grams stay in the order of the name.
+        Weights are (1 + ln tf) * idf, L2-normalised over the grams kept. Where there are more than `length`,
+        those of the highest weight are kept (of equal ones the smaller id), in the order of the name.
 
         Returns:
             ids, weights, whether grams were cut.

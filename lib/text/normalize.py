@@ -9,7 +9,7 @@ import unicodedata
 
 # Only entities closed by a semicolon: 'R&Bar' is a name, 'R&amp;B' is a left-over of a mall's page.
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-# Sellers' pages escape at most a few times over; hostile text nested deeper than this keeps its innermost entities.
+# Sellers' pages escape a few times over; hostile text nested deeper than this keeps its innermost entities.
 ROUNDS = 8
 # NFKC can expand one character to 18; text this many times the limit is cut before it is looked at.
 RAW_FACTOR = 8
@@ -25,8 +25,8 @@ def normalize(text: str | None, max_length: int) -> str:
         max_length: longest result in characters; the text is cut there.
 
     Returns:
-        Text without leading, trailing or repeated spaces whose only whitespace is the space; '' if nothing is left.
-        Normalising it again changes nothing.
+        Text whose only whitespace is the single space between words; '' if nothing is left. Normalising it
+        again changes nothing.
     """
     if not text:
         return ""

@@ -1,7 +1,7 @@
 """Which side of the split a product is on, for ever: a salted hash of what its name says.
 
-Names that differ only in promotions, digits, punctuation or the order of words are one group and stay on one side, so
-that a test name has no near copy among the train names.
+Names that differ only in promotions, digits, punctuation or the order of words are one group and stay on one
+side, so that a test name has no near copy among the train names.
 """
 
 from pyspark.sql import Column
@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from schemas.tokens import SPLIT_SALT, SPLITS
 
 # Text in brackets is promotion ('[무료배송]', '(1+1)'); one level, which is all that sellers write.
-BRACKETED = r"\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}|<[^<>]*>|【[^【】]*】|《[^《》]*》|〈[^〈〉]*〉|「[^「」]*」|『[^『』]*』"
+BRACKETS = ("[]", "()", "{}", "<>", "【】", "《》", "〈〉", "「」", "『』")
+BRACKETED = "|".join(rf"\{pair[0]}[^\{pair[0]}\{pair[1]}]*\{pair[1]}" for pair in BRACKETS)
 NOT_LETTERS = r"[^\p{L}\p{M}]+"
 TENTHS = 10
 TRAIN_TENTHS = 8
@@ -32,8 +33,4 @@ def split(name: Column) -> Column:
     """train (80 %), validation (10 %) or test (10 %) for a normalised name, by its group."""
     tenth = F.pmod(F.xxhash64(F.lit(SPLIT_SALT), group_key(name)), F.lit(TENTHS))
     train, validation, test = SPLITS
-    return (
-        F.when(tenth < TRAIN_TENTHS, F.lit(train))
-        .when(tenth == TRAIN_TENTHS, F.lit(validation))
-        .otherwise(F.lit(test))
-    )
+    return F.when(tenth < TRAIN_TENTHS, train).when(tenth == TRAIN_TENTHS, validation).otherwise(test)
