@@ -1,0 +1,69 @@
+"""Renders a month's page and stores it. Every value is escaped: product and category names are untrusted
+text."""
+
+import uuid
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lib.config import ReportSettings
+from lib.report import views
+from lib.report.gather import MonthFacts
+
+CONTENTS = (
+    ("stages", "Stages"),
+    ("rejects", "Rejects"),
+    ("vocabulary", "Vocabulary"),
+    ("distribution", "Distribution"),
+    ("training", "Training"),
+    ("accuracy", "Accuracy"),
+    ("confidence", "Confidence"),
+    ("categories", "Categories"),
+    ("peer", "Peer"),
+    ("next", "Next month"),
+    ("details", "Details"),
+)
+
+
+def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
+    """The page as HTML.
+
+    Args:
+        code: the commit that made it.
+    """
+    loader = PackageLoader("lib.report")
+    # Always on, whatever a template's name ends with; an undefined name is a defect and raises.
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    evaluated = facts.facts("evaluate")
+    return environment.get_template("month.html").render(
+        facts=facts,
+        style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 our own file
+        code=code,
+        contents=CONTENTS,
+        tiles=views.tiles(facts),
+        stages=views.stage_rows(facts),
+        funnel=views.funnel(facts),
+        distribution=views.distribution(facts.distribution),
+        training=views.training(facts),
+        test=evaluated.get("test"),
+        accuracy_tables=views.accuracy_tables(facts),
+        confidence=views.confidence(facts),
+        temperature=evaluated.get("temperature"),
+        worst=views.worst(facts, settings.examples, settings.name_length),
+        peer=evaluated.get("peer"),
+        next_month=evaluated.get("next_month"),
+        truth=evaluated.get("truth"),
+        history_chart=views.history_chart(facts.history),
+        details=views.details(facts),
+    )
+
+
+def store(page: str, folder: str, month: str) -> Path:
+    """Write the page whole to <folder>/<month>.html and return where it is."""
+    place = Path(folder) / f"{month}.html"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_suffix(f".{uuid.uuid4().hex}.part")
+    part.write_text(page, encoding="utf-8")
+    part.replace(place)
+    return place

@@ -1,0 +1,317 @@
+"""Turns a month's facts into what the page's template prints: rows of tables, charts, sentences."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from lib.report.charts import Axis, Series, interval_mark, line_chart, number
+from lib.report.gather import STAGE_WORDS, CategoryCount, MonthFacts, PastFigure
+
+Figure = Sequence[float | None]
+# What a stage recorded is shown whole up to here.
+DETAIL_CHARACTERS = 20_000
+HEAD_WORDS = {
+    "text_prod_output": "From the name alone",
+    "text_cat_output": "From the mall's category alone",
+    "img_output": "From the picture alone",
+    "output": "From everything (the answer)",
+}
+CURVES = (("loss", "Loss"), ("accuracy", "Accuracy"))
+
+
+def stage_rows(facts: MonthFacts) -> list[dict[str, Any]]:
+    """One row per stage; the market's only where the month is simulated."""
+    rows = []
+    for name, found in facts.stages.items():
+        if found is None:
+            if name != "market":
+                rows.append({"name": name, "words": STAGE_WORDS[name], "done": False})
+            continue
+        total = sum(found.exits.values()) or 1
+        exits = [
+            {"name": _plain(place), "rows": f"{rows_out:,}", "share": rows_out / total}
+            for place, rows_out in found.exits.items()
+        ]
+        rows_in = None if found.rows_in is None else f"{found.rows_in:,}"
+        rows.append(
+            {"name": name, "words": STAGE_WORDS[name], "done": True, "rows_in": rows_in, "exits": exits,
+             "seconds": f"{found.seconds:,.1f}"}
+        )  # fmt: skip
+    return rows
+
+
+def tiles(facts: MonthFacts) -> list[dict[str, str]]:
+    """The few figures a reader looks for first; those that are not known are left out."""
+    evaluated, figures = facts.facts("evaluate"), test_figures(facts)
+    found: list[tuple[str, str]] = []
+    ingest = facts.stages["ingest"]
+    if ingest is not None and ingest.rows_in is not None:
+        found.append((f"{ingest.rows_in:,}", "records delivered"))
+    if "classes" in facts.facts("shards"):
+        found.append((f"{facts.facts('shards')['classes']:,}", "categories learnt"))
+    for key, text in (
+        ("head=output accuracy", "accuracy on the test split"),
+        ("head=output top5_accuracy", "right category among the best five"),
+        ("all hierarchical_f1", "hierarchical F1"),
+    ):
+        if key in figures:
+            found.append((percent(figures[key][0]), text))
+    covered = evaluated.get("test", {}).get("coverage_at_95")
+    if covered:
+        found.append((percent(covered["coverage"]), "of rows can be accepted at 95 % accuracy"))
+    return [{"value": value, "text": text} for value, text in found]
+
+
+def test_figures(facts: MonthFacts) -> dict[str, Figure]:
+    """'slice name' -> [value, low, high] on the test split; empty before evaluation."""
+    found: dict[str, Figure] = facts.facts("evaluate").get("figures", {}).get("test", {})
+    return found
+
+
+def funnel(facts: MonthFacts) -> list[dict[str, Any]]:
+    """The vocabularies from all words down, with the share of occurrences each covers (R5)."""
+    listed = [*facts.facts("vocabulary").get("funnel", []), *facts.facts("word2vec").get("funnel", [])]
+    return [
+        {
+            "name": str(one.get("name", "")),
+            "note": str(one.get("note", "")),
+            "entries": number(one.get("entries", 0)),
+            "coverage": one.get("coverage"),
+        }
+        for one in listed
+    ]
+
+
+def distribution(counts: Sequence[CategoryCount]) -> dict[str, Any]:
+    """The rank curve before and after normalisation, on logarithmic axes (R10)."""
+    if not counts:
+        return {"chart": Markup(""), "words": ""}
+    ranked = sorted(counts, key=lambda one: (-one.before, one.cat_id))
+    series = [
+        Series("before", [(rank, float(one.before)) for rank, one in enumerate(ranked, 1)], dashed=True),
+        Series("after", [(rank, float(one.after)) for rank, one in enumerate(ranked, 1)]),
+    ]
+    chart = line_chart(
+        series,
+        Axis("category, by rank"),
+        Axis("train rows", log=True),
+        "Train rows of each category, by rank",
+    )
+    before, after = sum(one.before for one in counts), sum(one.after for one in counts)
+    words = (
+        f"{len(counts):,} categories. Largest: {max(one.before for one in counts):,} rows before, "
+        f"{max(one.after for one in counts):,} after. All: {before:,} before, {after:,} after."
+    )
+    return {"chart": chart, "words": words}
+
+
+def training(facts: MonthFacts) -> dict[str, Any]:
+    """Loss and accuracy over the epochs, train against validation."""
+    epochs = facts.facts("train").get("epochs", [])
+    charts = [_curve(epochs, key, title) for key, title in CURVES] if isinstance(epochs, list) else []
+    return {"charts": [chart for chart in charts if chart], "words": _training_words(facts.facts("train"))}
+
+
+def accuracy_tables(facts: MonthFacts) -> list[dict[str, Any]]:
+    """Heads, levels, paths and hierarchical figures, each with its interval."""
+    figures = test_figures(facts)
+    heads = [key.split(" ")[0] for key in figures if key.startswith("head=") and key.endswith(" accuracy")]
+    head_rows = [
+        (f"{HEAD_WORDS.get(head[5:], head[5:])}: {words}", figures.get(f"{head} {name}"))
+        for name, words in (("accuracy", "accuracy"), ("top5_accuracy", "top 5"), ("macro_f1", "macro F1"))
+        for head in heads
+    ]
+    level_rows = [
+        (f"Level {level}, {words}", figures.get(f"level={level} {name}"))
+        for level in range(1, 5)
+        for name, words in (("accuracy", "decided alone"), ("joint_accuracy", "on the best path"))
+    ]
+    path_rows = [
+        ("Whole path right, best existing path", figures.get("paths joint_accuracy")),
+        ("Whole path right, levels decided alone", figures.get("paths independent_accuracy")),
+        ("Levels decided alone that form no path", figures.get("paths inconsistent_share")),
+    ]
+    overlap = [
+        (f"Hierarchical {n}", figures.get(f"all hierarchical_{n}")) for n in ("precision", "recall", "f1")
+    ]
+    tables = [
+        _table("By head", "", head_rows),
+        _table("By level", "Probabilities of leaves summed over each node.", level_rows),
+        _table(
+            "Paths",
+            "One path chosen over all levels together, against each level's own favourite.",
+            path_rows,
+        ),
+        _table("Overlap of paths", "How much of the given path and of the said path is shared.", overlap),
+    ]
+    return [table for table in tables if table["rows"]]
+
+
+def confidence(facts: MonthFacts) -> dict[str, Any]:
+    """Reliability diagram, coverage curve and the table of thresholds."""
+    test, figures = facts.facts("evaluate").get("test", {}), test_figures(facts)
+    at_95 = test.get("coverage_at_95", {})
+    words = "No confidence gives 95 % accuracy."
+    if at_95.get("rows"):
+        words = (
+            f"At a confidence of {at_95['threshold']:.2f} or more, {percent(at_95['coverage'])} of the rows "
+            f"are accepted and {percent(at_95['accuracy'])} of these are right."
+        )
+    return {
+        "reliability": _reliability(test),
+        "coverage": _coverage(test),
+        "words": words,
+        "before": _value(figures.get("all ece_before")),
+        "after": _value(figures.get("all ece_after")),
+        "thresholds": _thresholds(figures),
+    }
+
+
+def worst(facts: MonthFacts, examples: int, name_length: int) -> list[dict[str, Any]]:
+    """The worst categories with example names that were mistaken, cut to a readable length."""
+    evaluated = facts.facts("evaluate")
+    named = evaluated.get("examples", {})
+    return [
+        {**one, "examples": [_example(e, name_length) for e in named.get(one.get("cat_id"), [])[:examples]]}
+        for one in evaluated.get("test", {}).get("worst", [])
+    ]
+
+
+def history_chart(history: Sequence[PastFigure]) -> Markup:
+    """Accuracy by month on the test split and on the month after training; drawn from two months on."""
+    listed = sorted({one.month for one in history})
+    if len(listed) < 2:
+        return Markup("")
+    place = {month: float(index) for index, month in enumerate(listed, 1)}
+    series = [
+        Series(
+            words, [(place[o.month], o.value) for o in history if o.split == split], dots=True, dashed=dashed
+        )
+        for split, words, dashed in (
+            ("test", "this month's model", False),
+            ("next_month", "last month's model", True),
+        )
+    ]
+    return line_chart(
+        series,
+        Axis(f"month, 1 = {listed[0]}, {len(listed)} = {listed[-1]}"),
+        Axis("accuracy", percent=True),
+        "Accuracy over the months",
+    )
+
+
+def details(facts: MonthFacts) -> dict[str, str]:
+    """What each stage recorded, as indented JSON of bounded length."""
+    return {name: _detail(found.facts) for name, found in facts.stages.items() if found is not None}
+
+
+def percent(share: float | None) -> str:
+    """0.876 as '87.6 %'."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def _detail(recorded: Mapping[str, Any]) -> str:
+    text = json.dumps(recorded, ensure_ascii=False, indent=1)
+    return text if len(text) <= DETAIL_CHARACTERS else text[:DETAIL_CHARACTERS] + "\n…"
+
+
+def _example(example: Mapping[str, Any], length: int) -> dict[str, Any]:
+    name = str(example.get("name", ""))
+    return {**example, "name": name if len(name) <= length else name[:length] + "…"}
+
+
+def _table(title: str, why: str, rows: Sequence[tuple[str, Figure | None]]) -> dict[str, Any]:
+    """Rows with a figure; their marks share one scale."""
+    present = [(name, figure) for name, figure in rows if figure is not None]
+    ends = [end for _, figure in present for end in figure if end is not None]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    margin = max(0.02, (high - low) * 0.1)
+    low, high = max(0.0, low - margin), min(1.0, high + margin)
+    return {
+        "title": title,
+        "why": why,
+        "rows": [
+            {
+                "name": name,
+                "figure": figure,
+                "mark": interval_mark(_number(figure[0]), figure[1], figure[2], low, high),
+            }
+            for name, figure in present
+        ],
+    }
+
+
+def _number(value: float | None) -> float:
+    return 0.0 if value is None else value
+
+
+def _value(figure: Figure | None) -> float | None:
+    return None if figure is None else figure[0]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _curve(epochs: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
+    series = [
+        Series(
+            words,
+            [(float(n), float(e[name])) for n, e in enumerate(epochs, 1) if e.get(name) is not None],
+            dots=True,
+        )
+        for name, words in ((key, "train"), (f"validation_{key}", "validation"))
+    ]
+    return line_chart(
+        series, Axis("epoch"), Axis(title.lower(), percent=key == "accuracy"), f"{title} over epochs"
+    )
+
+
+def _training_words(recorded: Mapping[str, Any]) -> str:
+    parts = [
+        f"best epoch {recorded['best_epoch']}" if "best_epoch" in recorded else "",
+        f"{number(round(recorded['rows_per_second']))} rows a second"
+        if "rows_per_second" in recorded
+        else "",
+        f"{number(recorded['parameters'])} parameters" if "parameters" in recorded else "",
+    ]
+    kept = ", ".join(part for part in parts if part)
+    return f"{kept[0].upper()}{kept[1:]}." if kept else ""
+
+
+def _reliability(test: Mapping[str, Any]) -> Markup:
+    series = [
+        Series(words, [(b["confidence"], b["accuracy"]) for b in test.get(name, [])], dots=True)
+        for name, words in (("reliability_after", "with temperature"), ("reliability_before", "without"))
+    ]
+    perfect = Series("perfect", [(0.0, 0.0), (1.0, 1.0)], dashed=True)
+    if not any(one.points for one in series):
+        return Markup("")
+    confident, right = Axis("confidence", 0, 1, percent=True), Axis("accuracy", 0, 1, percent=True)
+    return line_chart([*series, perfect], confident, right, "Accuracy by confidence")
+
+
+def _coverage(test: Mapping[str, Any]) -> Markup:
+    points = [(one["coverage"], one["accuracy"]) for one in test.get("coverage", [])]
+    return line_chart(
+        [Series("accuracy of the accepted rows", points)],
+        Axis("share of rows accepted", 0, 1, percent=True),
+        Axis("accuracy", None, 1, percent=True),
+        "Accuracy of the most confident rows",
+    )
+
+
+def _thresholds(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
+    keys = [
+        key.split(" ")[0] for key in figures if key.startswith("threshold=") and key.endswith(" coverage")
+    ]
+    return [
+        {
+            "threshold": key.removeprefix("threshold="),
+            "coverage": figures[f"{key} coverage"],
+            "accuracy": figures.get(f"{key} accuracy", [None, None, None]),
+        }
+        for key in keys
+    ]
