@@ -1,0 +1,1 @@
+"""The embedded default source: a simulated market that the project owns, a pure function of its seed."""
