@@ -60,8 +60,8 @@ format: $(READY) ## let ruff format the code
 	$(VENV)/bin/ruff check --fix .
 
 tables: $(READY) ## write docs/tables.md from schemas/ and docs/results.md from docs/results/
-	$(RUN) -m docs.tables
-	$(RUN) -m docs.results
+	$(RUN) -m schemas.document
+	$(RUN) -m benchmarks.result
 
 bench: $(addprefix bench-,$(filter-out scale,$(BENCHMARKS))) ## every benchmark at full size (bench-NAME for one)
 

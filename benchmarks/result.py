@@ -90,3 +90,51 @@ def _sha256(path: Path) -> str:
         while chunk := stream.read(HASH_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def render() -> str:
+    """docs/results.md from the kept files; no figure in it is typed in."""
+    lines = [
+        "# Results\n",
+        "Written by `make tables` from `docs/results/*.json`, which the benchmarks write; do not edit.",
+        "Ratios compare with a peer measured in the same run on the same machine.\n",
+    ]
+    for path in sorted(RESULTS.glob("*.json")):
+        lines += _section(json.loads(path.read_text()))
+    return "\n".join(lines) + "\n"
+
+
+def _section(kept: Mapping[str, Any]) -> list[str]:
+    machine = kept["machine"]
+    verdict = "holds" if kept["pass"] else "**does not hold**"
+    heading = [
+        f"\n## {kept['benchmark']}\n",
+        f"Bar: {kept['bar']}: {verdict}. {kept['rows']:,} rows, {machine['cores']} cores of {machine['processor']}, "
+        f"{machine['memory_gib']} GiB; commit `{kept['commit'][:12]}`{' with changes' if kept['dirty'] else ''}, "
+        f"{kept['measured'][:10]}. `make bench-{kept['benchmark']}`\n",
+        "| figure | value |",
+        "|---|---|",
+    ]
+    known = {
+        "benchmark",
+        "bar",
+        "pass",
+        "rows",
+        "seeds",
+        "commit",
+        "dirty",
+        "lock",
+        "data",
+        "machine",
+        "measured",
+        "command",
+    }
+    return heading + [f"| {name} | {_shown(value)} |" for name, value in kept.items() if name not in known]
+
+
+def _shown(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    (RESULTS.parent / "results.md").write_text(render(), encoding="utf-8")

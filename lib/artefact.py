@@ -46,7 +46,9 @@ class Artefact:
             UserError: it is not listed, is gone or was cut short.
         """
         if name not in self.files:
-            raise UserError(f"artefact {self.folder} lists no file {name!r}; it has {', '.join(sorted(self.files))}")
+            raise UserError(
+                f"artefact {self.folder} lists no file {name!r}; it has {', '.join(sorted(self.files))}"
+            )
         entry = self.files[name]
         found = self.folder / str(entry["file"])
         size = found.stat().st_size if found.is_file() else None
@@ -65,7 +67,9 @@ class Artefact:
         """
         for name, entry in self.files.items():
             if sha256(self.path(name)) != entry["sha256"]:
-                raise UserError(f"{self.path(name)} was changed after it was written; make {self.folder} again")
+                raise UserError(
+                    f"{self.path(name)} was changed after it was written; make {self.folder} again"
+                )
 
     @property
     def content(self) -> str:
@@ -108,7 +112,13 @@ def folder(warehouse: str, kind: str, month: str, key: str) -> Path:
 
 
 def make(
-    warehouse: str, kind: str, month: str, key: str, build: Callable[[ArtefactWriter], None], *, force: bool = False
+    warehouse: str,
+    kind: str,
+    month: str,
+    key: str,
+    build: Callable[[ArtefactWriter], None],
+    *,
+    force: bool = False,
 ) -> Artefact:
     """The artefact of that key: the finished one, or a new one made by `build`.
 
@@ -167,7 +177,14 @@ def _manifest(writer: ArtefactWriter, kind: str, month: str, key: str) -> dict[s
         }
         for name, made in sorted(writer.files.items())
     }
-    return {"kind": kind, "month": month, "key": key, "run": writer.run, "files": files, "facts": writer.facts}
+    return {
+        "kind": kind,
+        "month": month,
+        "key": key,
+        "run": writer.run,
+        "files": files,
+        "facts": writer.facts,
+    }
 
 
 def _publish(place: Path, record: Mapping[str, Any], *, replace: bool) -> bool:

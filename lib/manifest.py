@@ -33,8 +33,20 @@ from schemas.table import Table
 LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
 # Packages whose version can change a result; recorded so that a difference between two months can be traced.
-TRACED_PACKAGES = ("pyspark", "delta-spark", "pyarrow", "numpy", "tensorflow-cpu", "tensorflow", "keras", "gensim",
-                   "konlpy", "kiwipiepy", "python-mecab-ko", "petastorm")
+TRACED_PACKAGES = (
+    "pyspark",
+    "delta-spark",
+    "pyarrow",
+    "numpy",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "gensim",
+    "konlpy",
+    "kiwipiepy",
+    "python-mecab-ko",
+    "petastorm",
+)
 
 
 @dataclass(frozen=True)
@@ -162,7 +174,9 @@ def find(warehouse: str, stage: str, month: str) -> Manifest | None:
     try:
         return Manifest(**json.loads(place.read_text()))
     except (ValueError, TypeError) as error:
-        raise UserError(f"{place} is no stage manifest ({error}); remove it and run `{stage}` again") from None
+        raise UserError(
+            f"{place} is no stage manifest ({error}); remove it and run `{stage}` again"
+        ) from None
 
 
 def require(warehouse: str, stage: str, month: str) -> Manifest:
@@ -173,7 +187,9 @@ def require(warehouse: str, stage: str, month: str) -> Manifest:
     """
     found = find(warehouse, stage, month)
     if found is None:
-        raise UserError(f"stage {stage} has not finished for month {month} in {warehouse}; run jobs/{stage}.py first")
+        raise UserError(
+            f"stage {stage} has not finished for month {month} in {warehouse}; run jobs/{stage}.py first"
+        )
     return found
 
 
@@ -183,9 +199,7 @@ def artefact_of(warehouse: str, stage: str, month: str, kind: str) -> Artefact:
     return artefacts.load(Path(warehouse) / listed[kind])
 
 
-def _still_there(
-    spark: SparkSession, warehouse: str, found: Manifest, schemas: Mapping[str, Table]
-) -> bool:
+def _still_there(spark: SparkSession, warehouse: str, found: Manifest, schemas: Mapping[str, Table]) -> bool:
     """Whether all that the manifest says was written is still what is stored."""
     for folder in found.artefacts.values():
         if not (Path(warehouse) / folder / artefacts.MANIFEST).is_file():
@@ -211,7 +225,13 @@ def _check_balance(stage: Stage, month: str, outcome: Outcome) -> None:
 
 
 def _manifest(
-    stage: Stage, config: Config, month: str, key: str, inputs: dict[str, str], outcome: Outcome, seconds: float
+    stage: Stage,
+    config: Config,
+    month: str,
+    key: str,
+    inputs: dict[str, str],
+    outcome: Outcome,
+    seconds: float,
 ) -> Manifest:
     warehouse = Path(config.storage.warehouse)
     return Manifest(
@@ -224,7 +244,9 @@ def _manifest(
         rows_in=outcome.rows_in,
         exits=outcome.exits,
         written=[asdict(entry) for entry in outcome.written],
-        artefacts={kind: made.folder.relative_to(warehouse).as_posix() for kind, made in outcome.artefacts.items()},
+        artefacts={
+            kind: made.folder.relative_to(warehouse).as_posix() for kind, made in outcome.artefacts.items()
+        },
         facts=outcome.facts,
         seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

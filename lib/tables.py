@@ -10,12 +10,14 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -29,6 +31,7 @@ LOG = logging.getLogger(__name__)
 COMMIT_ATTEMPTS = 3
 
 Slice = Mapping[str, str]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def read_month(spark: SparkSession, warehouse: str, table: Table, month: str) ->
     """
     frame = read(spark, warehouse, table, month=month)
     if frame.isEmpty():
-        raise UserError(f"table {table.name} has no rows of month {month}; run the stage that writes it first")
+        raise UserError(
+            f"table {table.name} has no rows of month {month}; run the stage that writes it first"
+        )
     return frame
 
 
@@ -158,34 +163,27 @@ def create(spark: SparkSession, warehouse: str, table: Table) -> None:
             spark.sql(
                 f"ALTER TABLE delta.`{path(warehouse, table)}` ADD CONSTRAINT {name} CHECK ({condition})"
             )
-    except DeltaConcurrentModificationException:
-        LOG.info("table %s was created by another run at the same moment", table.name)
-    except AnalysisException as error:
-        if "already exists" not in str(error).lower() and "DELTA_CONSTRAINT_ALREADY_EXISTS" not in str(error):
+    except (DeltaConcurrentModificationException, Py4JJavaError, AnalysisException) as error:
+        if not _is_collision(error) and "DELTA_CONSTRAINT_ALREADY_EXISTS" not in str(error):
             raise
+        LOG.info("table %s was created by another run at the same moment", table.name)
 
 
 def _replace(frame: DataFrame, warehouse: str, table: Table, where: Slice) -> Fingerprint:
-    """Replace the slice in one commit; a collision with another run is tried again, which is harmless."""
-    for attempt in range(1, COMMIT_ATTEMPTS + 1):
+    """Replace the slice in one commit."""
+
+    def commit() -> Fingerprint:
         observed, observation = _observed(frame)
-        try:
-            (
-                observed.write.format("delta")
-                .mode("overwrite")
-                .option("replaceWhere", predicate(where))
-                .option("userMetadata", json.dumps({"slice": dict(where), "write": uuid.uuid4().hex}))
-                .save(path(warehouse, table))
-            )
-            break
-        except DeltaConcurrentModificationException as error:
-            if attempt == COMMIT_ATTEMPTS:
-                raise UserError(
-                    f"table {table.name}, {predicate(where)}, is being written by another run; "
-                    "let it end, then run this stage again"
-                ) from error
-            LOG.warning("table %s: another run committed first; writing again", table.name)
-    seen = _seen(observation)
+        (
+            observed.write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", predicate(where))
+            .option("userMetadata", json.dumps({"slice": dict(where), "write": uuid.uuid4().hex}))
+            .save(path(warehouse, table))
+        )
+        return _seen(observation)
+
+    seen = _committed(commit, table)
     rows = read(frame.sparkSession, warehouse, table, **where)
     _keep(_kept_path(warehouse, table, where), _files_digest(rows), seen)
     return seen
@@ -206,8 +204,9 @@ def _write_once(frame: DataFrame, warehouse: str, table: Table, where: Slice) ->
 
 def _merge(frame: DataFrame, warehouse: str, table: Table) -> Fingerprint:
     """Insert rows with new keys and change matched ones only as the schema says."""
-    condition = table.merge_on or " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
-    for attempt in range(1, COMMIT_ATTEMPTS + 1):
+    condition = " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
+
+    def commit() -> None:
         merge = (
             DeltaTable.forPath(frame.sparkSession, path(warehouse, table))
             .alias("old")
@@ -216,16 +215,31 @@ def _merge(frame: DataFrame, warehouse: str, table: Table) -> Fingerprint:
         )
         if table.merge_updates:
             merge = merge.whenMatchedUpdate(condition=table.merge_when, set=dict(table.merge_updates))
-        try:
-            merge.execute()
-            break
-        except DeltaConcurrentModificationException as error:
-            if attempt == COMMIT_ATTEMPTS:
-                raise UserError(
-                    f"table {table.name} is being merged into by another run; let it end, then run this stage again"
-                ) from error
-            LOG.warning("table %s: another run committed first; merging again", table.name)
+        merge.execute()
+
+    _committed(commit, table)
     return scan_fingerprint(frame)
+
+
+def _committed(commit: Callable[[], Value], table: Table) -> Value:
+    """Commit; when another run committed to the same rows first, do it again, which is harmless."""
+    for _ in range(COMMIT_ATTEMPTS):
+        try:
+            return commit()
+        except (DeltaConcurrentModificationException, Py4JJavaError) as error:
+            if not _is_collision(error):
+                raise
+            LOG.warning("table %s: another run committed first; writing again", table.name)
+    raise UserError(
+        f"table {table.name} is being written by another run; let it end, then run this stage again"
+    )
+
+
+def _is_collision(error: BaseException) -> bool:
+    """Whether Delta refused a commit because of another; PySpark passes some of these on unconverted."""
+    if isinstance(error, Py4JJavaError):
+        return str(error.java_exception.getClass().getName()).startswith("io.delta.exceptions.")
+    return isinstance(error, DeltaConcurrentModificationException)
 
 
 def predicate(where: Slice) -> str:
@@ -257,7 +271,8 @@ def _check_columns(frame: DataFrame, table: Table, place: str) -> None:
         missing = sorted(f"{name} {kind}" for name, kind in declared.items() if found.get(name) != kind)
         extra = sorted(f"{name} {kind}" for name, kind in found.items() if declared.get(name) != kind)
         raise UserError(
-            f"table {table.name}: {place} {extra or 'nothing'} where schemas/{table.name}.py declares {missing or 'nothing'}; "
+            f"table {table.name}: {place} {extra or 'nothing'} "
+            f"where schemas/{table.name}.py declares {missing or 'nothing'}; "
             "migrate the table or bring the code and the schema together"
         )
 

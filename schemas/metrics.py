@@ -11,9 +11,16 @@ METRICS = Table(
     struct=StructType(
         [
             month_column(),
-            column("model_version", StringType(), "registered version, or the name of a peer", nullable=False),
+            column(
+                "model_version", StringType(), "registered version, or the name of a peer", nullable=False
+            ),
             column("split", StringType(), "validation, test, or next_month", nullable=False),
-            column("slice", StringType(), "'all', 'head=…', 'level=…', 'category=…', 'threshold=…'", nullable=False),
+            column(
+                "slice",
+                StringType(),
+                "'all', 'head=…', 'level=…', 'category=…', 'threshold=…'",
+                nullable=False,
+            ),
             column("name", StringType(), "the figure's name", nullable=False),
             column("value", DoubleType(), "the figure", nullable=False),
             column("low", DoubleType(), "lower end of the 95 % bootstrap interval, where there is one"),

@@ -14,7 +14,12 @@ REJECTS = Table(
             column("batch", StringType(), "the delivery, YYYY-MM-DD", nullable=False),
             column("source", StringType(), "name of the source in conf", nullable=False),
             column("file", StringType(), "file the record came from", nullable=False),
-            column("position", LongType(), "byte offset (text) or index (JSON, Parquet) in the file", nullable=False),
+            column(
+                "position",
+                LongType(),
+                "byte offset (text) or index (JSON, Parquet) in the file",
+                nullable=False,
+            ),
             column("reasons", ArrayType(StringType(), False), "reason codes, all that apply", nullable=False),
             column("raw", BinaryType(), "the record's first 64 KiB as delivered"),
         ]

@@ -35,6 +35,7 @@ class Table:
         checks: constraint name -> SQL condition that every row meets (Delta CHECK constraints).
         merge_updates: column -> SQL over `old` and `new`, for MERGE tables whose rows may change.
         merge_when: SQL over `old` and `new`: which matched rows are changed.
+        merge_on: SQL over `old` and `new`: when a new row counts as there already; equality of the key if empty.
         retention: how long rows are kept, in words; `maintain` acts on it.
     """
 
@@ -48,6 +49,7 @@ class Table:
     checks: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     merge_updates: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     merge_when: str = "true"
+    merge_on: str = ""
     partitioned: bool = True
 
     def __post_init__(self) -> None:

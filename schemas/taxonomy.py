@@ -12,7 +12,12 @@ TAXONOMY = Table(
         [
             month_column(),
             column("cat_id", StringType(), "the platform's id of the leaf", nullable=False),
-            column("path", ArrayType(StringType(), False), "names from the top level down, 1 to 4", nullable=False),
+            column(
+                "path",
+                ArrayType(StringType(), False),
+                "names from the top level down, 1 to 4",
+                nullable=False,
+            ),
             column("replaced_by", StringType(), "cat_id that took this leaf's place; null while it lives"),
         ]
     ),

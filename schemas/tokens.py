@@ -19,7 +19,12 @@ TOKENS = Table(
             column("product_id", StringType(), "'<mall_id>:<the mall's own id>'", nullable=False),
             column("name", StringType(), "the normalised name, which grams are made from", nullable=False),
             column("name_tokens", ArrayType(StringType(), False), "tokens of the name", nullable=False),
-            column("category_tokens", ArrayType(StringType(), False), "tokens of the mall's category", nullable=False),
+            column(
+                "category_tokens",
+                ArrayType(StringType(), False),
+                "tokens of the mall's category",
+                nullable=False,
+            ),
             column("cat_id", StringType(), "the given label; null when unknown"),
             column("split", StringType(), "train, validation or test, by the name's group", nullable=False),
             column("tokenizer_key", StringType(), "tokenizer, version, options, dictionary", nullable=False),

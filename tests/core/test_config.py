@@ -1,0 +1,84 @@
+"""Configuration: what is accepted, and the one sentence for what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from lib import config
+from lib.errors import UserError
+
+MINIMAL = "storage: {warehouse: w, state: s, reports: r}\n"
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    place = tmp_path / "some.yaml"
+    place.write_text(MINIMAL + "spark: {shuffle_partitions: 3}\n")
+    return place
+
+
+def test_reads_values_and_keeps_defaults(conf: Path) -> None:
+    loaded = config.load(conf)
+    assert loaded.spark.shuffle_partitions == 3
+    assert loaded.spark.master == "local[*]"
+
+
+def test_override_sets_one_nested_value(conf: Path) -> None:
+    assert config.load(conf, ["spark.shuffle_partitions=9"]).spark.shuffle_partitions == 9
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("spark.shuffel=3", "spark.shuffel is not a known key; spark accepts master, driver_memory"),
+        ("sparc.x=3", "sparc is not a known key; the file accepts storage, spark"),
+        ("spark.shuffle_partitions=many", "spark.shuffle_partitions = 'many'"),
+        ("spark.shuffle_partitions=0", "spark.shuffle_partitions = 0: Input should be greater than 0"),
+        ("spark.log_level=LOUD", "'DEBUG', 'INFO', 'WARN', 'ERROR' or 'OFF'"),
+        ("storage.state=s3://bucket/state", "storage.state must be a local folder"),
+        ("storage.warehouse.deeper=1", "storage.warehouse is a single value"),
+        ("nonsense", "write it as section.key=value"),
+        ("spark.driver_memory=[", "is no YAML value"),
+    ],
+)
+def test_mistakes_are_one_sentence_with_the_key(conf: Path, override: str, expected: str) -> None:
+    with pytest.raises(UserError) as raised:
+        config.load(conf, [override])
+    assert expected in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_missing_section_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "empty.yaml"
+    place.write_text("spark: {}\n")
+    with pytest.raises(UserError, match="storage is required"):
+        config.load(place)
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [\n", ""])
+def test_file_that_is_no_mapping(tmp_path: Path, content: str) -> None:
+    place = tmp_path / "bad.yaml"
+    place.write_text(content)
+    with pytest.raises(UserError, match="configuration"):
+        config.load(place)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml cannot be read"):
+        config.load(tmp_path / "nowhere.yaml")
+
+
+def test_only_the_data_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATMATCH_DATA", "/data")
+    monkeypatch.setenv("SECRET", "hidden")
+    place = tmp_path / "some.yaml"
+    place.write_text("storage: {warehouse: '${CATMATCH_DATA}/w', state: '${SECRET}', reports: r}\n")
+    loaded = config.load(place)
+    assert loaded.storage.warehouse == "/data/w"
+    assert loaded.storage.state == "${SECRET}"
+
+
+def test_at_gives_json_values(conf: Path) -> None:
+    loaded = config.load(conf)
+    assert loaded.at("spark.shuffle_partitions") == 3
+    assert loaded.at("storage") == {"warehouse": "w", "state": "s", "reports": "r"}
