@@ -31,14 +31,15 @@ class TextCNN(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
         """Create the filters."""
+        batch, length, width = input_shape[0]
         for convolution in self.convolutions:
-            convolution.build(input_shape[0])
+            convolution.build((batch, length + max(self.widths) - 1, width))
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Convolve and pool the rows that have a token, put zeros in the place of the others."""
         vectors, ids = inputs
         filled = tf.where(tf.reduce_any(tf.not_equal(ids, 0), axis=1))
-        pooled = self._pooled(tf.gather(vectors, filled[:, 0]), tf.gather(ids, filled[:, 0]))
+        pooled = self._pooled(_and_one(tf.gather(vectors, filled[:, 0])), _and_one(tf.gather(ids, filled[:, 0])))[:-1]
         placed = tf.scatter_nd(filled, pooled, tf.stack([tf.shape(ids, tf.int64)[0], pooled.shape[1]]))
         return tf.ensure_shape(placed, [None, pooled.shape[1]])
 
@@ -56,3 +57,8 @@ class TextCNN(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, int]:
         """[batch, filters * number of widths]."""
         return (input_shape[0][0], self.filters * len(self.widths))
+
+
+def _and_one(rows: Tensor) -> Tensor:
+    """The rows and one of zeros: TensorFlow's convolution of no rows at all has the wrong shape."""
+    return tf.pad(rows, [[0, 1]] + [[0, 0]] * (len(rows.shape) - 1))

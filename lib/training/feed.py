@@ -1,0 +1,45 @@
+"""Where the loop gets its batches, and a feed of arrays in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+# What a step reads of a training row.
+COLUMNS = ("name_ids", "cat_ids", "gram_ids", "gram_weights", "label", "weight")
+TRAIN, VALIDATION = "train", "validation"
+
+
+class Feed(Protocol):
+    """Batches of splits; a split may be several joined with '+', such as train+validation."""
+
+    def rows(self, split: str) -> int:
+        """Rows of an epoch."""
+
+    def batches(self, split: str, epoch: int) -> Any:
+        """A tf.data.Dataset of dicts of tensors [batch, …], the columns of COLUMNS; the last may be smaller."""
+
+
+@dataclass(frozen=True)
+class MemoryFeed:
+    """Serves arrays: split -> column -> values [rows, …]; train splits are shuffled each epoch."""
+
+    splits: Mapping[str, Mapping[str, np.ndarray]]
+    batch_size: int
+    seed: int = 0
+
+    def rows(self, split: str) -> int:
+        """Length of the arrays."""
+        return sum(len(self.splits[part]["label"]) if part in self.splits else 0 for part in split.split("+"))
+
+    def batches(self, split: str, epoch: int) -> Any:
+        """Rows in a new order each epoch where training reads them, in order elsewhere."""
+        parts = [self.splits[part] for part in split.split("+")]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+        rows = len(joined["label"])
+        order = np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
+        numbers = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
+        held = {name: tf.constant(values) for name, values in joined.items()}
+        return numbers.map(lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}).prefetch(2)

@@ -1,0 +1,55 @@
+"""The multitask loss: each head's cross-entropy, row by row, where the row has what the head reads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy against smoothed labels, without making one-hot rows.
+
+    Args:
+        logits: [batch, classes].
+        labels: [batch] int; a negative one is taken for 0, so mask such rows.
+        smoothing: share of each target spread evenly over all classes (Szegedy et al., CVPR 2016).
+
+    Returns:
+        [batch].
+    """
+    plain = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.maximum(labels, 0), logits=logits)
+    if not smoothing:
+        return plain
+    at_label = tf.gather(logits, tf.maximum(labels, 0), batch_dims=1)
+    return plain + smoothing * (at_label - tf.reduce_mean(logits, axis=1))
+
+
+def row_weights(batch: Mapping[str, Tensor]) -> Tensor:
+    """Each row's weight [batch]; a row without a label weighs nothing."""
+    return batch["weight"] * tf.cast(batch["label"] >= 0, tf.float32)
+
+
+def head_masks(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """For each head, 1.0 where the row has the text that the head reads."""
+    has_category = tf.cast(tf.reduce_any(tf.not_equal(batch["cat_ids"], 0), axis=1), tf.float32)
+    everywhere = tf.ones_like(has_category)
+    return {"text_prod_output": everywhere, "text_cat_output": has_category, "output": everywhere}
+
+
+def weighted_loss(
+    logits: Mapping[str, Tensor], batch: Mapping[str, Tensor], heads: Mapping[str, float], smoothing: float
+) -> Tensor:
+    """Sum over rows and heads of row weight * head weight * cross-entropy (a scalar).
+
+    Divide it by the summed row weights of the global batch: a row then counts the same on one replica or on many, and
+    a head that few rows of a batch have is not blown up by being averaged over these few.
+    """
+    weights, masks = row_weights(batch), head_masks(batch)
+    total = tf.constant(0.0)
+    for head, share in heads.items():
+        if share:
+            losses = cross_entropy(logits[head], batch["label"], smoothing)
+            total += share * tf.reduce_sum(weights * masks[head] * losses)
+    return total

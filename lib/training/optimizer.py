@@ -1,0 +1,96 @@
+"""One optimizer for a model: a Keras optimizer for its dense weights, the same rule row by row for its tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from lib.config import TrainSettings
+from lib.model.layers.table import RowTable
+from lib.training.row_sparse import SparseTable, over_replicas, sum_repeated
+from lib.training.rules import row_rule
+from lib.training.schedule import learning_rate
+
+DENSE = {
+    "adam": keras.optimizers.Adam,
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+class Optimizer:
+    """Owns the trainable variables of a model, and their slots.
+
+    Make it inside the strategy's scope, after the model.
+
+    Args:
+        model: tables are its `RowTable` layers, everything else trainable is dense.
+        settings: rule, rate, schedule, decay and clipping.
+        steps: of the whole training, for the schedule.
+    """
+
+    def __init__(self, model: keras.Model, settings: TrainSettings, steps: int) -> None:
+        self.settings = settings
+        layers = [layer for layer in model.layers if isinstance(layer, RowTable) and layer.trainable]
+        rule = row_rule(settings.optimizer, settings.momentum)
+        self.tables = [SparseTable(layer.table.value, rule) for layer in layers]
+        owned = {id(layer.table) for layer in layers}
+        self.dense_variables = [one for one in model.trainable_variables if id(one) not in owned]
+        self.dense = _dense_optimizer(settings, steps, self.dense_variables)
+
+    @property
+    def variables(self) -> list[Any]:
+        """What to take gradients of: dense variables, then tables; in the order that `apply` takes them."""
+        return [one.value for one in self.dense_variables] + [table.variable for table in self.tables]
+
+    @property
+    def slots(self) -> list[Any]:
+        """Every variable of the optimizer itself."""
+        return [*self.dense.variables, *(slot for table in self.tables for slot in table.slots)]
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        """Move every variable, in replica context.
+
+        Args:
+            gradients: this replica's share of the gradients, in the order of `variables`; they are summed over
+                replicas here, so divide the loss by the weight of the global batch.
+        """
+        count = len(self.dense_variables)
+        dense = list(gradients[:count])
+        slices = [_summed(gradient) for gradient in gradients[count:]]
+        if self.settings.clip_norm is not None:
+            dense, slices = _clipped(dense, slices, self.settings.clip_norm)
+        rate = tf.cast(self.dense.learning_rate, tf.float32) * self.settings.table_rate
+        step = self.dense.iterations + 1
+        for table, (ids, rows) in zip(self.tables, slices, strict=True):
+            table.apply(ids, rows, rate, step)
+        self.dense.apply(dense, self.dense_variables)
+
+
+def _dense_optimizer(settings: TrainSettings, steps: int, variables: list[Any]) -> Any:
+    extra = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
+    made = DENSE[settings.optimizer](
+        learning_rate=learning_rate(settings, steps), weight_decay=settings.weight_decay or None, **extra
+    )
+    made.exclude_from_weight_decay(var_list=[one for one in variables if len(one.shape) < 2])
+    made.build(variables)
+    return made
+
+
+def _summed(gradient: Any) -> tuple[Any, Any]:
+    """Distinct ids and their gradients over all replicas; a table no row asked for has none."""
+    return over_replicas(*sum_repeated(gradient))
+
+
+def _clipped(dense: list[Any], slices: list[tuple[Any, Any]], norm: float) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """Scale all gradients down together so that their global norm is at most `norm`."""
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas > 1:
+        dense = context.all_reduce(tf.distribute.ReduceOp.SUM, dense)
+    rows = [row for _, row in slices]
+    scale = norm / tf.maximum(tf.linalg.global_norm([*dense, *rows]), norm)
+    # Keras sums over replicas once more, hence the division.
+    return [one * (scale / replicas) for one in dense], [(ids, row * scale) for ids, row in slices]

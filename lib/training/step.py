@@ -1,0 +1,135 @@
+"""One training step, one measuring step, for any strategy."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from lib.config import TrainSettings
+from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, HEADS, MAIN_HEAD, NAME_INPUT
+from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
+from lib.training.optimizer import Optimizer
+from lib.training.feed import COLUMNS
+from lib.training.strategy import replica_part
+
+Tensor = Any
+# The columns of what a training step returns, and of a head's row of what a measuring step returns.
+TRAINED = ("loss", "weight", "correct", "rows")
+MEASURED = ("loss", "labelled", "correct", "rows")
+
+
+class AnyBatch:
+    """A function of a batch, compiled once for batches of any number of rows.
+
+    Left to itself tf.function compiles anew for the smaller last batch, which takes seconds.
+    """
+
+    def __init__(self, body: Callable[[Mapping[str, Tensor]], Tensor]) -> None:
+        self._body = body
+        self._compiled: Any = None
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Call it with the batch's COLUMNS."""
+        read = {name: batch[name] for name in COLUMNS}
+        if self._compiled is None:
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in read.items()}
+            self._compiled = tf.function(self._body, input_signature=[specs])
+        return self._compiled(read)
+
+
+class Steps:
+    """The compiled steps of one model under one strategy.
+
+    Args:
+        strategy: from `make_strategy`; model and optimizer were made in its scope.
+    """
+
+    def __init__(self, strategy: Any, model: keras.Model, optimizer: Optimizer, settings: TrainSettings) -> None:
+        self.strategy, self.model, self.optimizer, self.settings = strategy, model, optimizer, settings
+        self.heads: dict[str, float] = settings.heads.model_dump()
+        self._train = AnyBatch(self._train_all)
+        self._measure = AnyBatch(self._measure_all)
+        self._logits = AnyBatch(self._main_logits)
+
+    def train(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Move the weights by one batch; the sums named in TRAINED, over all rows of the batch."""
+        return self._train(batch)
+
+    def measure(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Sums over the batch's rows, [heads, MEASURED]; a row without a known label counts as an error."""
+        return self._measure(batch)
+
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Logits [batch, classes] of the main head, on the first device."""
+        return self._logits(batch)
+
+    def _train_all(self, batch: Any) -> Tensor:
+        return self._over_parts(self.train_part, batch)
+
+    def _measure_all(self, batch: Any) -> Tensor:
+        return self._over_parts(self._measure_part, batch)
+
+    def _over_parts(self, work: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the work's results over the replicas, each doing its part of the batch."""
+        sums = self.strategy.run(lambda: work(replica_part(batch)))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def train_part(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """This replica's part of a step."""
+        loss, gradients, logits = self.gradients(batch)
+        self.optimizer.apply(gradients)
+        weights = row_weights(batch)
+        correct = weights * _hits(logits[MAIN_HEAD], batch["label"])
+        return tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(correct), _rows(batch)])
+
+    def gradients(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Any], Mapping[str, Tensor]]:
+        """Forward and backward: this part's summed loss, the gradients of the global mean loss, the logits."""
+        weight = _over_replicas(tf.reduce_sum(row_weights(batch)))
+        variables = self.optimizer.variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            logits = self.model(inputs_of(batch), training=True)
+            loss = weighted_loss(logits, batch, self.heads, self.settings.label_smoothing)
+            mean = loss / tf.maximum(weight, 1e-12)
+        return loss, tape.gradient(mean, variables), logits
+
+    def _measure_part(self, batch: Mapping[str, Tensor]) -> Tensor:
+        logits = self.model(inputs_of(batch), training=False)
+        masks = head_masks(batch)
+        return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in HEADS])
+
+    def _main_logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self.model(inputs_of(batch), training=False)[MAIN_HEAD]
+
+
+def inputs_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's inputs, from a batch's columns."""
+    return {
+        NAME_INPUT: batch["name_ids"],
+        CATEGORY_INPUT: batch["cat_ids"],
+        GRAMS_INPUT: batch["gram_ids"],
+        GRAM_WEIGHTS_INPUT: batch["gram_weights"],
+    }
+
+
+def _measured(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    labelled = mask * tf.cast(labels >= 0, tf.float32)
+    losses = labelled * cross_entropy(logits, labels, 0.0)
+    columns = (losses, labelled, mask * _hits(logits, labels), mask)
+    return tf.stack([tf.reduce_sum(column) for column in columns])
+
+
+def _hits(logits: Tensor, labels: Tensor) -> Tensor:
+    return tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=labels.dtype), labels), tf.float32)
+
+
+def _rows(batch: Mapping[str, Tensor]) -> Tensor:
+    return tf.cast(tf.shape(batch["label"])[0], tf.float32)
+
+
+def _over_replicas(value: Tensor) -> Tensor:
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)

@@ -1,0 +1,37 @@
+"""Early stopping: the weights of the best epoch so far, and whether better ones are still to be expected."""
+
+import keras
+import numpy as np
+
+
+class BestWeights:
+    """Keeps a copy of the best epoch's weights.
+
+    Args:
+        patience: epochs without a better score after which the training ends.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.epoch, self.score = 0, -np.inf
+        self._weights: list[np.ndarray] = []
+        self._last = 0
+
+    def offer(self, model: keras.Model, epoch: int, score: float) -> bool:
+        """Keep the model's weights if its score is above all before; epochs count from 1."""
+        self._last = epoch
+        if not score > self.score:
+            return False
+        self.epoch, self.score = epoch, score
+        self._weights = [weight.numpy() for weight in model.weights]
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `patience` epochs have gone by without a better one."""
+        return self._last - self.epoch >= self.patience
+
+    def restore(self, model: keras.Model) -> None:
+        """Give the model the best epoch's weights."""
+        for variable, value in zip(model.weights, self._weights, strict=True):
+            variable.assign(value)
