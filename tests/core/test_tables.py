@@ -111,15 +111,11 @@ def test_merge_inserts_and_changes_only_what_the_schema_allows(spark: SparkSessi
 
     tables.write(labels((0, "a", "2026-01", None), (1, "b", "2026-01", "2026-02")), warehouse, LABELS)
     tables.write(
-        labels(
-            (0, "changed", "2026-09", "2026-03"), (1, "b", "2026-01", "2026-09"), (2, "c", "2026-03", None)
-        ),
+        labels((0, "changed", "2026-09", "2026-03"), (1, "b", "2026-01", "2026-09"), (2, "c", "2026-03", None)),
         warehouse,
         LABELS,
     )
-    expected = labels(
-        (0, "a", "2026-01", "2026-03"), (1, "b", "2026-01", "2026-02"), (2, "c", "2026-03", None)
-    )
+    expected = labels((0, "a", "2026-01", "2026-03"), (1, "b", "2026-01", "2026-02"), (2, "c", "2026-03", None))
     assertDataFrameEqual(tables.read(spark, warehouse, LABELS), expected)
 
 

@@ -1,0 +1,74 @@
+"""Run the stages of one month, or of several in order, in one process.
+
+spark-submit jobs/month.py --conf conf/local.yaml --month 2026-01      (--months 3 goes on with the two months after)
+"""
+
+import logging
+from argparse import Namespace
+from collections.abc import Callable
+
+from pyspark.sql import SparkSession
+
+from jobs import evaluate, ingest, market, normalize, report, score, shards, tokenize, train, vocabulary, word2vec
+from lib import command, config, manifest, months
+from lib.config import Config
+from lib.errors import UserError
+from lib.manifest import Manifest
+from lib.registry import promote_latest
+from lib.report.summary import summary
+from lib.session import open_session
+
+LOG = logging.getLogger(__name__)
+Run = Callable[[SparkSession, Config, str, bool], Manifest]
+TEXT: tuple[Run, ...] = (tokenize.run, vocabulary.run)
+LEARN: tuple[Run, ...] = (word2vec.run, normalize.run, shards.run, train.run, evaluate.run)
+
+
+def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """All stages of one month; stages whose inputs did not change are skipped."""
+    if loaded.market is not None:
+        market.run(spark, loaded, month, force)
+    ingest.run(spark, loaded, month, force)
+    bring_earlier_months_up_to_date(spark, loaded, month)
+    for stage in (*TEXT, *LEARN):
+        stage(spark, loaded, month, force)
+    # Until there is a promotion stage every new version becomes champion.
+    promote_latest(loaded, month)
+    score.run(spark, loaded, month, force)
+    report.run(spark, loaded, month, force)
+
+
+def bring_earlier_months_up_to_date(spark: SparkSession, loaded: Config, month: str) -> None:
+    """Tokenise and count the window's earlier months again where the tokenizer changed; else nothing is done."""
+    back = max(loaded.shards.months_back, loaded.vocabulary.history_months)
+    for earlier in months.window(month, back)[:-1]:
+        if manifest.find(loaded.storage.warehouse, "tokenize", earlier) is not None:
+            for stage in TEXT:
+                stage(spark, loaded, earlier, False)
+
+
+def main() -> None:
+    """Parse the command line and run each month."""
+    parser = command.parser(__doc__ or "")
+    parser.add_argument("--month", type=command.month, help="first month (default: market.first_month)")
+    parser.add_argument("--months", type=int, default=1, help="how many months, in order (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="run every stage even if nothing changed")
+    arguments = parser.parse_args()
+    command.guarded(lambda: run(arguments))
+
+
+def run(arguments: Namespace) -> None:
+    """Run the months that the arguments name and print what came of them."""
+    loaded = config.load(arguments.conf, arguments.overrides)
+    first = arguments.month or (loaded.market.first_month if loaded.market else None)
+    if first is None or arguments.months < 1:
+        raise UserError(f"{arguments.conf} has no market to take a first month from; give --month YYYY-MM (and --months >= 1)")
+    wanted = months.window(months.shift(first, arguments.months - 1), arguments.months)
+    spark = open_session(loaded.spark, f"catmatch month {first}")
+    for month in wanted:
+        run_month(spark, loaded, month, arguments.force)
+    print(summary(loaded, wanted))
+
+
+if __name__ == "__main__":
+    main()
