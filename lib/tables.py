@@ -204,7 +204,7 @@ def _write_once(frame: DataFrame, warehouse: str, table: Table, where: Slice) ->
 
 def _merge(frame: DataFrame, warehouse: str, table: Table) -> Fingerprint:
     """Insert rows with new keys and change matched ones only as the schema says."""
-    condition = " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
+    condition = table.merge_on or " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
 
     def commit() -> None:
         merge = (

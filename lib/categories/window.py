@@ -1,0 +1,75 @@
+"""The tokens of a training window: the month and those before it, each month's latest row per product."""
+
+import logging
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from lib import months, tables
+from lib.errors import UserError
+from schemas.tokens import TOKENS
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TokenWindow:
+    """Tokens of some months.
+
+    Attributes:
+        months: those of the window that have tokens, in order; the last is the month asked for.
+        tokens: their rows, one per month and product.
+        fingerprints: 'tokens <month>' -> content, for a stage's inputs.
+    """
+
+    months: tuple[str, ...]
+    tokens: DataFrame
+    fingerprints: dict[str, str]
+
+
+def token_window(spark: SparkSession, warehouse: str, month: str, count: int) -> TokenWindow:
+    """The window of `count` months that ends with `month`; earlier months that were never delivered are left out.
+
+    Raises:
+        UserError: the month itself has no tokens.
+    """
+    found = {m: tables.fingerprint(spark, warehouse, TOKENS, month=m) for m in months.window(month, count)}
+    if not found[month].rows:
+        raise UserError(f"table tokens has no rows of {month}; run jobs/tokenize.py --month {month} first")
+    present = tuple(m for m, seen in found.items() if seen.rows)
+    if len(present) < count:
+        LOG.info("window of %s: %d of %d months have tokens", month, len(present), count)
+    rows = tables.read(spark, warehouse, TOKENS, month=present)
+    return TokenWindow(present, _latest(rows), {f"tokens {m}": str(found[m]) for m in present})
+
+
+def check_tokenizer(window: TokenWindow) -> str:
+    """The window's one tokenizer_key.
+
+    Raises:
+        UserError: months were tokenized differently; names the commands that mend it.
+    """
+    keys = {
+        (row.month, row.tokenizer_key)
+        for row in window.tokens.select("month", "tokenizer_key").distinct().collect()
+    }
+    wanted = {key for month, key in keys if month == window.months[-1]}
+    if len(wanted) == 1 and len({key for _, key in keys}) == 1:
+        return str(next(iter(wanted)))
+    # A month of two keys was tokenized half by one dictionary and half by another: do that one again too.
+    stale = sorted({month for month, key in keys if len(wanted) > 1 or key not in wanted})
+    commands = "; ".join(f"jobs/tokenize.py --month {month} --force" for month in stale)
+    raise UserError(
+        f"the window of {window.months[-1]} has tokens of {len({key for _, key in keys})} tokenizers or dictionaries; "
+        f"tokenize again with the present one: {commands}"
+    )
+
+
+def _latest(rows: DataFrame) -> DataFrame:
+    """Each month's row of the latest batch per product; without a shuffle where no month has two batches."""
+    batches = [row.month for row in rows.select("month", "batch").distinct().collect()]
+    if len(batches) == len(set(batches)):
+        return rows
+    newest = Window.partitionBy("month", "product_id").orderBy(F.col("batch").desc())
+    return rows.withColumn("age", F.row_number().over(newest)).where("age = 1").drop("age")

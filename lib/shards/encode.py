@@ -1,0 +1,129 @@
+"""Tokens of one file's rows -> one Parquet file of one row group, inside a Spark worker process."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lib.shards.cuts import File
+from lib.shards.row import ROW_SCHEMA, list_array
+from lib.text.grams import GramVocabulary
+from lib.text.vocabulary import Vocabulary
+
+# What `write_files` needs of each row.
+COLUMNS = ("file", "name", "name_tokens", "category_tokens", "label", "level_labels", "weight", "product_id")
+WRITTEN = "file int, path string, rows bigint, names_cut bigint, grams_cut bigint"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How text becomes ids.
+
+    Attributes:
+        words, grams: paths of words.parquet and grams.parquet, readable from every worker.
+        name_length, category_length, gram_length: length of each list.
+    """
+
+    words: str
+    grams: str
+    name_length: int
+    category_length: int
+    gram_length: int
+
+
+@dataclass
+class Cut:
+    """How many names lost something to the fixed lengths."""
+
+    names: int = 0
+    grams: int = 0
+
+
+def write_files(
+    encoding: Encoding, files: Sequence[File], folder: str, compression: str
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A function for mapInArrow over partitions that each hold the rows of one file, in order.
+
+    It holds one file in memory (`shards.file_bytes`) and yields one row of WRITTEN for it.
+    """
+
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        cut = Cut()
+        encoded: list[pa.Table] = []
+        index = -1
+        for batch in batches:
+            if batch.num_rows:
+                index = batch.column("file")[0].as_py()
+                start = files[index].row_id + sum(table.num_rows for table in encoded)
+                encoded.append(encode(batch, encoding, start, cut))
+        if encoded:
+            path = _write(pa.concat_tables(encoded).combine_chunks(), files[index], folder, compression)
+            rows = sum(table.num_rows for table in encoded)
+            values = [[index], [path], [rows], [cut.names], [cut.grams]]
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(v, type=t) for v, t in zip(values, _WRITTEN_TYPES, strict=True)],
+                names=["file", "path", "rows", "names_cut", "grams_cut"],
+            )
+
+    return write
+
+
+_WRITTEN_TYPES = (pa.int32(), pa.string(), pa.int64(), pa.int64(), pa.int64())
+
+
+def encode(batch: pa.RecordBatch, encoding: Encoding, row_id: int, cut: Cut) -> pa.Table:
+    """Rows of ROW_SCHEMA; the first gets `row_id`, the others follow."""
+    words, grams = vocabularies(encoding.words, encoding.grams)
+    names = batch.column("name_tokens").to_pylist()
+    cut.names += sum(len(tokens) > encoding.name_length for tokens in names)
+    vectors = [grams.gram_vec(name, encoding.gram_length) for name in batch.column("name").to_pylist()]
+    cut.grams += sum(was_cut for _, _, was_cut in vectors)
+    categories = batch.column("category_tokens").to_pylist()
+    columns = {
+        "name_ids": _matrix([words.token_to_vec(t, encoding.name_length) for t in names], np.int32),
+        "cat_ids": _matrix([words.token_to_vec(t, encoding.category_length) for t in categories], np.int32),
+        "gram_ids": _matrix([ids for ids, _, _ in vectors], np.int32),
+        "gram_weights": _matrix([weights for _, weights, _ in vectors], np.float32),
+        "level_labels": _matrix(batch.column("level_labels").to_pylist(), np.int32),
+    }
+    arrays = {name: list_array(values, ROW_SCHEMA.field(name)) for name, values in columns.items()}
+    arrays |= {name: batch.column(name) for name in ("label", "weight", "product_id")}
+    arrays["row_id"] = pa.array(np.arange(row_id, row_id + batch.num_rows, dtype=np.int64))
+    return pa.table([arrays[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
+
+
+@lru_cache(maxsize=2)
+def vocabularies(words: str, grams: str) -> tuple[Vocabulary, GramVocabulary]:
+    """The two vocabularies, read once per worker process."""
+    return Vocabulary.read(words), GramVocabulary.read(grams)
+
+
+def write_table(table: pa.Table, path: Path, compression: str) -> None:
+    """One row group; no dictionaries and no statistics, which cost the feed time and save it nothing."""
+    pq.write_table(
+        table,
+        path,
+        row_group_size=max(1, table.num_rows),
+        compression=compression,
+        use_dictionary=False,
+        write_statistics=False,
+    )
+
+
+def _write(table: pa.Table, file: File, folder: str, compression: str) -> str:
+    """Write under a name of this attempt's own: Spark may run a task twice."""
+    path = Path(folder) / file.split / f"{file.number:05d}-{uuid.uuid4().hex[:12]}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, path, compression)
+    return str(path)
+
+
+def _matrix(rows: list[list[int]] | list[list[float]], kind: type) -> npt.NDArray[Any]:
+    return np.array(rows, dtype=kind).reshape(len(rows), -1)

@@ -1,0 +1,76 @@
+"""The artefacts that shards stand on: which vocabulary gives the ids, checked to be of the same window and tokens."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lib.artefact import Artefact
+from lib.config import ShardsSettings
+from lib.errors import UserError
+from lib.manifest import artefact_of
+from lib.shards.encode import Encoding, vocabularies
+
+WORDS, GRAMS = "words.parquet", "grams.parquet"
+
+
+def sources_of(
+    warehouse: str, month: str, settings: ShardsSettings, months: Sequence[str], tokenizer_key: str
+) -> dict[str, Artefact]:
+    """'vocabulary' -> its artefact, and 'word2vec' -> its artefact where word ids are word2vec's.
+
+    Raises:
+        UserError: one is missing, or was made from tokens of another tokenizer.
+    """
+    found = {"vocabulary": artefact_of(warehouse, "vocabulary", month, "vocabulary")}
+    if settings.word_vocabulary == "word2vec":
+        found["word2vec"] = artefact_of(warehouse, "word2vec", month, "word2vec")
+    for kind, made in found.items():
+        if made.facts.get("tokenizer_key", tokenizer_key) != tokenizer_key:
+            raise UserError(
+                f"artefact {made.folder} was made from tokens of {made.facts['tokenizer_key']} where those of "
+                f"{', '.join(months)} are of {tokenizer_key}; run jobs/{kind}.py --month {month} again"
+            )
+    return found
+
+
+def distribution_of(warehouse: str, month: str, months: Sequence[str]) -> Artefact:
+    """The month's distribution, checked to be of the same months.
+
+    Raises:
+        UserError: it is missing, or of other months.
+    """
+    made = artefact_of(warehouse, "normalize", month, "distribution")
+    if list(made.facts["months"]) != list(months):
+        raise UserError(
+            f"the distribution of {month} is of {', '.join(made.facts['months'])} and the window of "
+            f"{', '.join(months)}; run jobs/normalize.py --month {month} again"
+        )
+    return made
+
+
+def encoding_of(sources: Mapping[str, Artefact], settings: ShardsSettings) -> Encoding:
+    """Where the workers find the vocabularies, and the lengths of the lists."""
+    return Encoding(
+        words=str(_words(sources).path(WORDS).resolve()),
+        grams=str(sources["vocabulary"].path(GRAMS).resolve()),
+        name_length=settings.name_length,
+        category_length=settings.category_length,
+        gram_length=settings.gram_length,
+    )
+
+
+def source_facts(warehouse: str, sources: Mapping[str, Artefact]) -> dict[str, Any]:
+    """What training must know of the ids: sizes with the reserved ones, and which artefacts they come from."""
+    words, grams = vocabularies(str(_words(sources).path(WORDS)), str(sources["vocabulary"].path(GRAMS)))
+    places = {kind: made.folder.relative_to(Path(warehouse)).as_posix() for kind, made in sources.items()}
+    return {
+        "words": words.size,
+        "grams": grams.size,
+        "words_from": "word2vec" if "word2vec" in sources else "vocabulary",
+        "vocabulary": places["vocabulary"],
+        "word2vec": places.get("word2vec"),
+    }
+
+
+def _words(sources: Mapping[str, Artefact]) -> Artefact:
+    return sources.get("word2vec", sources["vocabulary"])

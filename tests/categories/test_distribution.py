@@ -1,0 +1,72 @@
+"""The train split made flatter: caps, weights and exits on literal rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lib.categories.distribution import is_kept, normalise, summary, weights
+from lib.categories.taxonomy import Leaf
+from lib.config import CategoriesSettings
+
+LEAVES = [Leaf("a", ("가",)), Leaf("b", ("나",)), Leaf("old", ("다",), "b"), Leaf("none", ("라",))]
+
+
+def settings(**values: object) -> CategoriesSettings:
+    return CategoriesSettings.model_validate({"weight_power": 0.5, **values})
+
+
+def test_large_leaves_are_sampled_and_every_row_is_accounted_for(spark: SparkSession) -> None:
+    rows = [(f"m:{number}", "a", "train") for number in range(400)]
+    rows += [(f"m:b{number}", "b", "train") for number in range(20)]
+    rows += [("m:o1", "old", "train"), ("m:u1", "gone", "train"), ("m:n1", None, "train")]
+    rows += [(f"m:t{number}", "a", "test") for number in range(30)]
+    tokens = spark.createDataFrame(rows, "product_id string, cat_id string, split string")
+    made = normalise(tokens, LEAVES, settings(cap=100))
+    table = {row["cat_id"]: row for row in made.table.to_pylist()}
+    assert list(table) == ["a", "b", "none"]
+    assert (table["a"]["before"], table["a"]["keep"]) == (400, 0.25)
+    assert 60 <= table["a"]["after"] <= 140
+    assert (table["b"]["before"], table["b"]["after"], table["b"]["keep"]) == (21, 21, 1.0)
+    assert (table["none"]["before"], table["none"]["after"], table["none"]["weight"]) == (0, 0, 1.0)
+    after = table["a"]["after"]
+    assert made.exits == {
+        "kept": after + 21,
+        "sampled_out": 400 - after,
+        "unlabelled": 1,
+        "unknown_category": 1,
+    }
+    # What the shards keep is what was counted.
+    kept = tokens.where("cat_id = 'a' AND split = 'train'").where(is_kept(F.lit(0.25)))
+    assert kept.count() == after
+    # Median of 21 and `after` is the target; the small leaf weighs (median / 21) ** 0.5.
+    assert table["b"]["weight"] == pytest.approx(((21 + after) / 2 / 21) ** 0.5)
+    assert table["a"]["weight"] == 1.0
+    found = summary(made.table)
+    assert (found["leaves"], found["leaves_without_rows"], found["capped"], found["weighted"]) == (3, 1, 1, 1)
+    assert found["top"][0] == {"cat_id": "a", "before": 400, "after": after}
+    assert found["before"]["rows"] == 421
+
+
+def test_one_category_and_no_labels_work(spark: SparkSession) -> None:
+    tokens = spark.createDataFrame([("m:1", "a", "train")], "product_id string, cat_id string, split string")
+    assert normalise(tokens, LEAVES[:1], settings()).exits["kept"] == 1
+    unlabelled = normalise(tokens.withColumn("cat_id", F.lit(None).cast("string")), LEAVES[:1], settings())
+    assert unlabelled.exits == {"kept": 0, "sampled_out": 0, "unlabelled": 1, "unknown_category": 0}
+    assert summary(unlabelled.table)["before"] == {"rows": 0}
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=50), st.floats(0, 1), st.floats(1, 100))
+def test_weights_are_bounded_and_fall_with_size(after: list[int], power: float, largest: float) -> None:
+    found = weights(np.array(after), settings(weight_power=power, weight_max=largest))
+    assert found.dtype == np.float32
+    assert np.all((found >= 1) & (found <= np.float32(largest)))
+    by_size = sorted(zip(after, found, strict=True))
+    filled = [weight for rows, weight in by_size if rows]
+    assert filled == sorted(filled, reverse=True)
+
+
+def test_power_zero_weighs_nothing() -> None:
+    assert weights(np.array([1, 1000]), settings(weight_power=0)).tolist() == [1.0, 1.0]
