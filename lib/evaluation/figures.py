@@ -168,7 +168,7 @@ def split_figures(
 
 
 def split_facts(
-    seen: Predictions, hierarchy: Hierarchy, paths: list[list[str]], worst: int
+    seen: Predictions, hierarchy: Hierarchy, cat_ids: list[str], paths: list[list[str]], worst: int
 ) -> dict[str, Any]:
     """What the report draws of one split; its size does not grow with the rows."""
     right = seen.correct
@@ -181,7 +181,7 @@ def split_facts(
         "coverage": [asdict(one) for one in calibration.coverage_curve(seen.confidence, right)],
         "coverage_at_95": asdict(calibration.coverage_at(seen.confidence, right, 0.95)),
         "categories_judged": len(ranked),
-        "worst": [_worst(asdict(one), paths) for one in ranked[:worst]],
+        "worst": [_worst(asdict(one), cat_ids, paths) for one in ranked[:worst]],
         "small_categories": asdict(
             categories.small_categories(seen.label, seen.predicted, hierarchy.classes)
         ),
@@ -201,6 +201,12 @@ def headline(figures: Iterable[Figure]) -> dict[str, list[float | None]]:
     }
 
 
-def _worst(record: dict[str, Any], paths: list[list[str]]) -> dict[str, Any]:
+def _worst(record: dict[str, Any], cat_ids: list[str], paths: list[list[str]]) -> dict[str, Any]:
     rival = record["mistaken_for"]
-    return {**record, "path": paths[record["label"]], "mistaken_for": paths[rival] if rival >= 0 else None}
+    label = record["label"]
+    return {
+        **record,
+        "cat_id": cat_ids[label],
+        "path": paths[label],
+        "mistaken_for": paths[rival] if rival >= 0 else None,
+    }

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 72, 26, 12, 44
 COLOURS = 4
 # More points than pixels draw nothing new.
 MAX_POINTS = 400
+# Points that differ by less than this share of their size lie on one line: ticks would all read the same.
+NO_SPREAD = 1e-6
+# Named ticks, such as months, that fit side by side.
+MAX_NAMES = 7
 Point = tuple[float, float]
 GRID_LINE = Markup(
     '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
@@ -43,6 +47,7 @@ class Axis:
     Attributes:
         percent: values are shares and shown as %.
         log: logarithmic, for positive values.
+        names: what stands at 0, 1, 2, … in place of the number.
     """
 
     label: str
@@ -50,6 +55,7 @@ class Axis:
     high: float | None = None
     percent: bool = False
     log: bool = False
+    names: Sequence[str] = ()
 
 
 def line_chart(series: Sequence[Series], x: Axis, y: Axis, description: str) -> Markup:
@@ -103,9 +109,16 @@ class _Scale:
         high = max(values) if axis.high is None else axis.high
         if axis.log:
             low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
-        if low == high:
-            low, high = (low / 10, high * 10) if axis.log else (low - 0.5, high + 0.5)
-        self.ticks = _powers(low, high) if axis.log else _round_numbers(low, high)
+        size = max(abs(low), abs(high))
+        if high - low <= size * NO_SPREAD:
+            margin = max(0.5, size / 100)
+            low, high = (low / 10, high * 10) if axis.log else (low - margin, high + margin)
+        if axis.names:
+            self.ticks = [
+                float(place) for place in range(0, len(axis.names), 1 + len(axis.names) // MAX_NAMES)
+            ]
+        else:
+            self.ticks = _powers(low, high) if axis.log else _round_numbers(low, high)
         if not axis.log:
             low = low if axis.low is not None else min(low, self.ticks[0])
             high = high if axis.high is not None else max(high, self.ticks[-1])
@@ -117,6 +130,8 @@ class _Scale:
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 
     def text(self, tick: float) -> str:
+        if self.axis.names:
+            return self.axis.names[round(tick)]
         return f"{tick * 100:.3g} %" if self.axis.percent else number(round(tick, 10))
 
 

@@ -4,7 +4,7 @@ text."""
 import uuid
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
 from lib.config import ReportSettings
@@ -33,8 +33,14 @@ def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
         code: the commit that made it.
     """
     loader = PackageLoader("lib.report")
-    # Always on, whatever a template's name ends with; an undefined name is a defect and raises.
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    # Always on, whatever a template's name ends with. What an older manifest lacks is shown as a dash.
+    environment = Environment(loader=loader, autoescape=True, undefined=ChainableUndefined, trim_blocks=True)
+    environment.filters |= {
+        "share": views.percent,
+        "ends": views.ends,
+        "points": views.points,
+        "count": views.count,
+    }
     evaluated = facts.facts("evaluate")
     return environment.get_template("month.html").render(
         facts=facts,

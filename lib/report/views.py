@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lib.report.charts import Axis, Series, interval_mark, line_chart, number
+from lib.report.charts import Axis, Point, Series, interval_mark, line_chart, number
 from lib.report.gather import STAGE_WORDS, CategoryCount, MonthFacts, PastFigure
 
 Figure = Sequence[float | None]
@@ -18,7 +18,6 @@ HEAD_WORDS = {
     "img_output": "From the picture alone",
     "output": "From everything (the answer)",
 }
-CURVES = (("loss", "Loss"), ("accuracy", "Accuracy"))
 
 
 def stage_rows(facts: MonthFacts) -> list[dict[str, Any]]:
@@ -110,7 +109,7 @@ def distribution(counts: Sequence[CategoryCount]) -> dict[str, Any]:
 def training(facts: MonthFacts) -> dict[str, Any]:
     """Loss and accuracy over the epochs, train against validation."""
     epochs = facts.facts("train").get("epochs", [])
-    charts = [_curve(epochs, key, title) for key, title in CURVES] if isinstance(epochs, list) else []
+    charts = [_loss_chart(epochs), _accuracy_chart(epochs)] if isinstance(epochs, list) else []
     return {"charts": [chart for chart in charts if chart], "words": _training_words(facts.facts("train"))}
 
 
@@ -131,10 +130,10 @@ def accuracy_tables(facts: MonthFacts) -> list[dict[str, Any]]:
     path_rows = [
         ("Whole path right, best existing path", figures.get("paths joint_accuracy")),
         ("Whole path right, levels decided alone", figures.get("paths independent_accuracy")),
-        ("Levels decided alone that form no path", figures.get("paths inconsistent_share")),
     ]
     overlap = [
-        (f"Hierarchical {n}", figures.get(f"all hierarchical_{n}")) for n in ("precision", "recall", "f1")
+        (f"Hierarchical {words}", figures.get(f"all hierarchical_{name}"))
+        for name, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"))
     ]
     tables = [
         _table("By head", "", head_rows),
@@ -184,7 +183,7 @@ def history_chart(history: Sequence[PastFigure]) -> Markup:
     listed = sorted({one.month for one in history})
     if len(listed) < 2:
         return Markup("")
-    place = {month: float(index) for index, month in enumerate(listed, 1)}
+    place = {month: float(index) for index, month in enumerate(listed)}
     series = [
         Series(
             words, [(place[o.month], o.value) for o in history if o.split == split], dots=True, dashed=dashed
@@ -196,7 +195,7 @@ def history_chart(history: Sequence[PastFigure]) -> Markup:
     ]
     return line_chart(
         series,
-        Axis(f"month, 1 = {listed[0]}, {len(listed)} = {listed[-1]}"),
+        Axis("month", names=listed),
         Axis("accuracy", percent=True),
         "Accuracy over the months",
     )
@@ -207,9 +206,35 @@ def details(facts: MonthFacts) -> dict[str, str]:
     return {name: _detail(found.facts) for name, found in facts.stages.items() if found is not None}
 
 
-def percent(share: float | None) -> str:
-    """0.876 as '87.6 %'."""
-    return "–" if share is None else f"{share * 100:.1f} %"
+def percent(share: object) -> str:
+    """0.876 as '87.6 %'; a dash for what is no number."""
+    return f"{share * 100:.1f} %" if isinstance(share, int | float) else "–"
+
+
+def count(value: object) -> str:
+    """12345 as '12,345'; a dash for what is no number."""
+    return f"{value:,.0f}" if isinstance(value, int | float) else "–"
+
+
+def ends(figure: object) -> str:
+    """The ends of [value, low, high] in percent; nothing where there is no interval."""
+    found = _three(figure)
+    return f"{found[1] * 100:.1f} to {found[2] * 100:.1f}" if found else ""
+
+
+def points(figure: object) -> str:
+    """A difference [value, low, high] of two shares in percentage points."""
+    found = _three(figure)
+    return (
+        "–"
+        if found is None
+        else f"{found[0] * 100:+.1f} points ({found[1] * 100:+.1f} to {found[2] * 100:+.1f})"
+    )
+
+
+def _three(figure: object) -> list[float] | None:
+    whole = isinstance(figure, list | tuple) and len(figure) == 3
+    return list(figure) if whole and all(isinstance(end, int | float) for end in figure) else None  # type: ignore
 
 
 def _detail(recorded: Mapping[str, Any]) -> str:
@@ -243,6 +268,13 @@ def _table(title: str, why: str, rows: Sequence[tuple[str, Figure | None]]) -> d
     }
 
 
+def _path_words(inconsistent: Figure | None) -> str:
+    words = "One path chosen over all levels together, against each level's own favourite."
+    if inconsistent is None:
+        return words
+    return f"{words} In {percent(inconsistent[0])} of the rows the favourites form no existing path."
+
+
 def _number(value: float | None) -> float:
     return 0.0 if value is None else value
 
@@ -255,18 +287,39 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _curve(epochs: Sequence[Mapping[str, Any]], key: str, title: str) -> Markup:
+def _loss_chart(epochs: Sequence[Mapping[str, Any]]) -> Markup:
     series = [
-        Series(
-            words,
-            [(float(n), float(e[name])) for n, e in enumerate(epochs, 1) if e.get(name) is not None],
-            dots=True,
-        )
-        for name, words in ((key, "train"), (f"validation_{key}", "validation"))
+        Series("train, all heads", _over_epochs(epochs, "loss"), dots=True),
+        Series("validation, the answer", _over_epochs(epochs, "validation", "loss", "output"), dots=True),
     ]
-    return line_chart(
-        series, Axis("epoch"), Axis(title.lower(), percent=key == "accuracy"), f"{title} over epochs"
-    )
+    return line_chart(series, Axis("epoch"), Axis("loss", 0), "Loss over epochs")
+
+
+def _accuracy_chart(epochs: Sequence[Mapping[str, Any]]) -> Markup:
+    series = [
+        Series("train, the answer", _over_epochs(epochs, "accuracy"), dots=True),
+        *(
+            Series(f"validation, {words}", _over_epochs(epochs, "validation", "accuracy", head), dots=True)
+            for head, words in (
+                ("output", "the answer"),
+                ("text_prod_output", "name"),
+                ("text_cat_output", "category"),
+            )
+        ),
+    ]
+    return line_chart(series, Axis("epoch"), Axis("accuracy", percent=True), "Accuracy over epochs")
+
+
+def _over_epochs(epochs: Sequence[Mapping[str, Any]], *keys: str) -> list[Point]:
+    """(epoch, value) of a figure that lies under these keys, where it is a number."""
+    found = []
+    for place, epoch in enumerate(epochs, 1):
+        value: Any = epoch
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, int | float):
+            found.append((float(place), float(value)))
+    return found
 
 
 def _training_words(recorded: Mapping[str, Any]) -> str:

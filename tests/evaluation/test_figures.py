@@ -139,7 +139,7 @@ def test_facts_are_small_json_whatever_the_rows() -> None:
     sizes = []
     for rows in (500, 5000):
         seen, _, _ = _noisy(rows)
-        facts = figures.split_facts(seen, HIERARCHY, PATHS, worst=20)
+        facts = figures.split_facts(seen, HIERARCHY, CAT_IDS, PATHS, worst=20)
         sizes.append(len(json.dumps(facts, ensure_ascii=False)))
     assert max(sizes) < 20_000
     assert abs(sizes[0] - sizes[1]) < 3_000
@@ -149,4 +149,4 @@ def test_an_empty_split_has_figures_and_no_crash() -> None:
     nothing = Recorder(HIERARCHY).finish()
     found = _by_name(figures.split_figures({"output": nothing}, HIERARCHY, CAT_IDS, [0.5], 50))
     assert found["head=output", "rows"] == 0
-    assert figures.split_facts(nothing, HIERARCHY, PATHS, 5)["worst"] == []
+    assert figures.split_facts(nothing, HIERARCHY, CAT_IDS, PATHS, 5)["worst"] == []

@@ -1,0 +1,146 @@
+"""A made-up month with every stage finished, for the page's tests and for looking at the page."""
+
+from typing import Any
+
+import numpy as np
+
+from lib.evaluation import comparisons, figures
+from lib.evaluation.hierarchy import Hierarchy
+from lib.evaluation.peer import PeerAnswer
+from lib.evaluation.record import Predictions, record
+from lib.evaluation.sample import Sample
+from lib.manifest import Manifest
+from lib.report.gather import STAGES, CategoryCount, MonthFacts, PastFigure, Reject
+
+HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)> {{ 7*7 }}"
+CLASSES = 24
+PATHS = [[f"대분류{i // 12}", f"중분류{i // 4}", f"소분류{i}"] for i in range(CLASSES - 1)] + [
+    ["도서", HOSTILE]
+]
+CAT_IDS = [str(50_000_000 + i) for i in range(CLASSES)]
+ROUNDS = 200
+
+
+def month_facts(*, absent: tuple[str, ...] = (), rows: int = 2400) -> MonthFacts:
+    """The month's facts, without the stages named."""
+    recorded = {stage: _facts(stage, rows) for stage in STAGES}
+    exits: dict[str, tuple[int, dict[str, int]]] = {
+        "ingest": (22_310, {"products": 21_900, "rejects": 410}),
+        "tokenize": (21_900, {"tokens": 21_900}),
+        "normalize": (17_500, {"kept": 15_200, "sampled_out": 2_300}),
+        "shards": (19_600, {"train": 15_200, "validation": 2_200, "test": 2_200}),
+    }
+    stages = {
+        s: None if s in absent else manifest_of(s, recorded[s], *exits.get(s, (None, {}))) for s in STAGES
+    }
+    counts = np.round(9_000 / np.arange(1, CLASSES + 1) ** 1.1).astype(int)
+    return MonthFacts(
+        "2026-03",
+        stages,
+        [
+            Reject("malls", "duplicate", 220),
+            Reject("malls", "too_few_fields", 150),
+            Reject("malls", HOSTILE, 40),
+        ],
+        [CategoryCount(c, int(n), min(int(n), 2_500)) for c, n in zip(CAT_IDS, counts, strict=True)],
+        [PastFigure(f"2026-0{m}", "test", 0.8 + 0.02 * m) for m in (1, 2, 3)]
+        + [PastFigure(f"2026-0{m}", "next_month", 0.79 + 0.01 * m) for m in (2, 3)],
+    )
+
+
+def manifest_of(stage: str, facts: dict[str, Any], rows_in: int | None, exits: dict[str, int]) -> Manifest:
+    """A finished stage."""
+    return Manifest(
+        stage,
+        1,
+        "2026-03",
+        "key",
+        {},
+        {},
+        rows_in,
+        exits,
+        [],
+        {},
+        facts,
+        12.3,
+        "2026-04-01T02:03:04+00:00",
+        "c0ffee",
+        {},
+    )
+
+
+def answers(rows: int, skill: float, seed: int = 0) -> dict[str, Predictions]:
+    """Records of two heads whose answers are right about as often as `skill` says."""
+    generator = np.random.default_rng(seed)
+    label = np.minimum(generator.geometric(0.15, rows) - 1, CLASSES - 1).astype(np.int32)
+    logits = generator.normal(size=(rows, CLASSES)).astype(np.float32) * 1.4
+    logits[np.arange(rows), label] += skill
+    logits += (
+        1.5
+        * generator.random((rows, 1)).astype(np.float32)
+        * (np.arange(CLASSES) // 4 == label[:, None] // 4)
+    )
+    heads = {"text_prod_output": logits * 1.5, "output": logits * 1.6}
+    heads["text_prod_output"] = heads["text_prod_output"] + generator.normal(size=logits.shape).astype(
+        np.float32
+    )
+    return record([(heads, label, None)], Hierarchy(PATHS), {"text_prod_output": 1.0, "output": 1.7})
+
+
+def evaluation(rows: int) -> dict[str, Any]:
+    """Facts of an evaluate stage, made by the functions that make the real ones."""
+    hierarchy = Hierarchy(PATHS)
+    seen, older = answers(rows, 5.0), answers(rows, 4.4)
+    main = seen["output"]
+    found = figures.split_figures(seen, hierarchy, CAT_IDS, [0.5, 0.7, 0.8, 0.9, 0.95], ROUNDS)
+    names = [f"[무료배송] 남성 반팔 티셔츠 {i}호 {HOSTILE if i % 5 == 0 else '특가'}" for i in range(rows)]
+    given = np.array([CAT_IDS[label] for label in main.label], object)
+    sample = Sample(np.array(names, object), *[np.array([[]] * rows, object)] * 2, given, given, rows)
+    answered = PeerAnswer(np.array([CAT_IDS[label] for label in older["output"].predicted]), 9.4)
+    test = figures.split_facts(main, hierarchy, CAT_IDS, PATHS, 12)
+    worst = [one["cat_id"] for one in test["worst"]]
+    return {
+        "model_version": "3",
+        "temperature": 1.7,
+        "figures": {"test": figures.headline(found)},
+        "test": test,
+        "examples": comparisons.examples(sample, main, worst, PATHS, 3),
+        "peer": comparisons.against_peer(answered, 19_000, sample, main, seen["text_prod_output"], ROUNDS),
+        "next_month": {"model_version": "2", "model_month": "2026-02"}
+        | comparisons.next_month(older["output"], main, ROUNDS),
+        "truth": comparisons.against_truth(main, older["output"].label, ROUNDS),
+    }
+
+
+def _epoch(number: int) -> dict[str, Any]:
+    validation = {
+        "rows": 2200,
+        "loss": {"output": 3.0 / number + 0.15, "text_cat_output": None},
+        "accuracy": {
+            "output": 0.9 - 0.5 / number,
+            "text_prod_output": 0.86 - 0.5 / number,
+            "text_cat_output": None,
+        },
+    }
+    return {"number": number, "loss": 3.2 / number, "accuracy": 1 - 0.6 / number, "validation": validation}
+
+
+def _facts(stage: str, rows: int) -> dict[str, Any]:
+    if stage == "vocabulary":
+        return {
+            "funnel": [
+                {"name": "all words", "entries": 41_231, "coverage": 1.0},
+                {"name": "count >= 3", "entries": 9_210, "coverage": 0.943, "note": "over 3 months"},
+                {"name": "character grams", "entries": 88_410, "coverage": 0.991},
+            ]
+        }
+    if stage == "word2vec":
+        return {"funnel": [{"name": "word2vec", "entries": 6_020, "coverage": 0.911}]}
+    if stage == "shards":
+        return {"classes": CLASSES}
+    if stage == "train":
+        return {
+            "epochs": [_epoch(n) for n in range(1, 7)],
+            "best_epoch": 6, "rows_per_second": 8123.4, "parameters": 61_234_567,
+        }  # fmt: skip
+    return evaluation(rows) if stage == "evaluate" else {}
