@@ -1,4 +1,4 @@
-"""What a model is built from: the sizes of its input and the shape of its layers, in one value kept beside its weights."""
+"""What a model is built from: sizes of its input and shape of its layers, in one value kept beside its weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -49,10 +49,14 @@ class Architecture:
             UserError: a size is missing or no positive integer, or a setting is unknown.
         """
         try:
-            sizes = {field.name: _size(record, field.name) for field in fields(Architecture) if field.type is int}
+            sizes = {
+                field.name: _size(record, field.name) for field in fields(Architecture) if field.type is int
+            }
             return Architecture(**sizes, settings=ModelSettings.model_validate(record["settings"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"the model's architecture cannot be read ({' '.join(str(error).split())}); train again") from None
+            raise UserError(
+                f"the model's architecture cannot be read ({' '.join(str(error).split())}); train again"
+            ) from None
 
     @staticmethod
     def of_shards(facts: Mapping[str, Any], settings: ModelSettings) -> "Architecture":

@@ -8,7 +8,7 @@ layer, and a wide path from gram vectors straight to the classes.
 from typing import Any
 
 import keras
-import numpy as np
+from numpy.typing import NDArray
 
 from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, NAME_INPUT, Architecture
 from lib.model.layers.bag import WeightedBag
@@ -17,7 +17,7 @@ from lib.model.layers.table import Lookup, Tensor
 from lib.model.layers.text_cnn import TextCNN
 
 
-def build(architecture: Architecture, embedding: np.ndarray | None = None) -> keras.Model:
+def build(architecture: Architecture, embedding: NDArray[Any] | None = None) -> keras.Model:
     """A fresh model.
 
     Args:
@@ -54,7 +54,7 @@ def _inputs(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _word_table(architecture: Architecture, embedding: np.ndarray | None) -> Lookup:
+def _word_table(architecture: Architecture, embedding: NDArray[Any] | None) -> Lookup:
     """One word table for names and mall categories: both are vectorised by the same vocabulary."""
     settings = architecture.settings
     return Lookup(
@@ -97,5 +97,7 @@ def _dense(name: str, features: Tensor, size: int, architecture: Architecture) -
 
 def _head(name: str, features: list[Tensor], architecture: Architecture) -> Tensor:
     """Logits [batch, classes] on the concatenated features."""
-    joined = features[0] if len(features) == 1 else keras.layers.Concatenate(name=f"{name}_features")(features)
+    joined = (
+        features[0] if len(features) == 1 else keras.layers.Concatenate(name=f"{name}_features")(features)
+    )
     return keras.layers.Dense(architecture.classes, name=name)(joined)

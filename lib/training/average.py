@@ -1,7 +1,8 @@
 """A moving average of all weights, which is what is validated and kept: it is steadier than the last step's weights.
 
 The average of a weight that does not move is the weight itself, so tables would need a pass over every row at every
-step. Averaging every EVERY steps with the decay raised to that power gives nearly the same average for 1/32 of the cost.
+step. Averaging every EVERY steps with the decay raised to that power gives nearly the same
+average for 1/32 of the cost.
 """
 
 from typing import Any

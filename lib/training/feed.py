@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 # What a step reads of a training row.
 COLUMNS = ("name_ids", "cat_ids", "gram_ids", "gram_weights", "label", "weight")
@@ -26,7 +27,7 @@ class Feed(Protocol):
 class MemoryFeed:
     """Serves arrays: split -> column -> values [rows, …]; train splits are shuffled each epoch."""
 
-    splits: Mapping[str, Mapping[str, np.ndarray]]
+    splits: Mapping[str, Mapping[str, NDArray[Any]]]
     batch_size: int
     seed: int = 0
 
@@ -39,7 +40,11 @@ class MemoryFeed:
         parts = [self.splits[part] for part in split.split("+")]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
         rows = len(joined["label"])
-        order = np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
+        order = (
+            np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
+        )
         numbers = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
         held = {name: tf.constant(values) for name, values in joined.items()}
-        return numbers.map(lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}).prefetch(2)
+        return numbers.map(
+            lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}
+        ).prefetch(2)

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from lib.model.architecture import HEADS, MAIN_HEAD
 from lib.training.step import MEASURED
@@ -72,9 +72,11 @@ class Epoch:
         return said if self.score is None else f"{said}; validation accuracy {self.score:.4f}"
 
 
-def measured(sums: np.ndarray) -> Measured:
+def measured(sums: NDArray[Any]) -> Measured:
     """From the summed results of measuring steps, [heads, MEASURED]."""
-    columns = {head: dict(zip(MEASURED, map(float, row), strict=True)) for head, row in zip(HEADS, sums, strict=True)}
+    columns = {
+        head: dict(zip(MEASURED, map(float, row), strict=True)) for head, row in zip(HEADS, sums, strict=True)
+    }
     return Measured(
         rows=int(columns[MAIN_HEAD]["rows"]),
         loss={head: _share(of["loss"], of["labelled"]) for head, of in columns.items()},

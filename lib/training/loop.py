@@ -1,6 +1,7 @@
 """The training loop: epochs over a feed, validation after each, early stopping on its accuracy.
 
-The project's own, since `model.fit` fails under MultiWorkerMirroredStrategy in Keras 3 and cannot update tables by rows.
+The project's own, since `model.fit` fails under MultiWorkerMirroredStrategy in Keras 3 and cannot update
+tables by rows.
 """
 
 import itertools
@@ -13,6 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from lib.config import TrainSettings
 from lib.errors import UserError
@@ -59,7 +61,7 @@ class _Pass:
     """Running sums of one epoch."""
 
     pending: list[Any] = field(default_factory=list)
-    sums: np.ndarray = field(default_factory=lambda: np.zeros(len(TRAINED)))
+    sums: NDArray[Any] = field(default_factory=lambda: np.zeros(len(TRAINED)))
     waited: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
@@ -124,7 +126,9 @@ def fit(training: Training, feed: Feed, listeners: Sequence[Listener] = ()) -> l
     return history
 
 
-def refit(training: Training, feed: Feed, split: str, epochs: int, listeners: Sequence[Listener] = ()) -> list[Epoch]:
+def refit(
+    training: Training, feed: Feed, split: str, epochs: int, listeners: Sequence[Listener] = ()
+) -> list[Epoch]:
     """Train a fixed number of epochs on a split, without validation."""
     history = []
     with TrainingProgress(feed.rows(split) * epochs, "refit") as progress:
@@ -151,7 +155,7 @@ def measure(training: Training, feed: Feed, split: str) -> Measured:
     return measured(sums)
 
 
-def sample_logits(training: Training, feed: Feed, split: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def sample_logits(training: Training, feed: Feed, split: str, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Main head's logits [n, classes] and labels [n] of the first rows of a split, at most `rows`.
 
     The split's rows lie in a random order, so these are a random sample of it.
@@ -167,7 +171,12 @@ def sample_logits(training: Training, feed: Feed, split: str, rows: int) -> tupl
 
 
 def _epoch(
-    training: Training, feed: Feed, split: str, number: int, progress: TrainingProgress, best: BestWeights | None
+    training: Training,
+    feed: Feed,
+    split: str,
+    number: int,
+    progress: TrainingProgress,
+    best: BestWeights | None,
 ) -> Epoch:
     """One pass, then validation (of the averaged weights, if there are) and its record."""
     run = _train_pass(training, feed, split, number, progress)
@@ -224,7 +233,9 @@ def _fetch(training: Training, run: _Pass, epoch: int, progress: TrainingProgres
     progress.advance(int(fetched[:, 3].sum()), run.said)
 
 
-def _record(training: Training, run: _Pass, number: int, seconds: float, validation: Measured | None) -> Epoch:
+def _record(
+    training: Training, run: _Pass, number: int, seconds: float, validation: Measured | None
+) -> Epoch:
     return Epoch(
         number=number,
         loss=run.loss,

@@ -2,8 +2,8 @@
 
 Each rule takes the touched rows' slots and summed gradients and says how far the rows move. On rows touched at every
 step the results are those of the dense twin in Keras. Rows not touched in a step stay as they are, and so do their
-slots: for Adagrad and plain SGD that is the dense result too; Adam, Adadelta and momentum would let slots fade meanwhile
-(the 'lazy' variant, as in TensorFlow Addons' LazyAdam).
+slots: for Adagrad and plain SGD that is the dense result too; Adam, Adadelta and momentum would let slots
+fade meanwhile (the 'lazy' variant, as in TensorFlow Addons' LazyAdam).
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,13 @@ class SGD:
         """A velocity, if there is momentum."""
         return {"velocity": 0.0} if self.momentum else {}
 
-    def move(self, gradient: Tensor, slots: Sequence[Tensor], rate: Tensor, step: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
+    def move(
+        self,
+        gradient: Tensor,
+        slots: Sequence[Tensor],
+        rate: Tensor,
+        step: Tensor,  # noqa: ARG002
+    ) -> tuple[Tensor, list[Tensor]]:
         """-rate * gradient, on top of momentum * velocity."""
         change = -rate * gradient
         if not self.momentum:
@@ -70,7 +76,13 @@ class Adagrad:
         """Sum of squared gradients."""
         return {"accumulator": self.start}
 
-    def move(self, gradient: Tensor, slots: Sequence[Tensor], rate: Tensor, step: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
+    def move(
+        self,
+        gradient: Tensor,
+        slots: Sequence[Tensor],
+        rate: Tensor,
+        step: Tensor,  # noqa: ARG002
+    ) -> tuple[Tensor, list[Tensor]]:
         """-rate * gradient / sqrt(accumulator)."""
         accumulator = slots[0] + tf.square(gradient)
         return -rate * gradient * tf.math.rsqrt(accumulator + self.epsilon), [accumulator]
@@ -88,7 +100,13 @@ class Adadelta:
         """Running means of squared gradients and of squared moves."""
         return {"gradient": 0.0, "delta": 0.0}
 
-    def move(self, gradient: Tensor, slots: Sequence[Tensor], rate: Tensor, step: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
+    def move(
+        self,
+        gradient: Tensor,
+        slots: Sequence[Tensor],
+        rate: Tensor,
+        step: Tensor,  # noqa: ARG002
+    ) -> tuple[Tensor, list[Tensor]]:
         """-rate * gradient * rms(moves) / rms(gradients)."""
         squared, moved = slots
         squared = self.rho * squared + (1 - self.rho) * tf.square(gradient)
@@ -110,7 +128,9 @@ class Adam:
         """Running means of gradients and of squared gradients."""
         return {"mean": 0.0, "square": 0.0}
 
-    def move(self, gradient: Tensor, slots: Sequence[Tensor], rate: Tensor, step: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def move(
+        self, gradient: Tensor, slots: Sequence[Tensor], rate: Tensor, step: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """-rate * corrected mean / sqrt(square)."""
         mean, square = slots
         mean = mean + (gradient - mean) * (1 - self.beta_1)
@@ -122,5 +142,10 @@ class Adam:
 
 def row_rule(name: str, momentum: float = 0.0) -> RowRule:
     """The rule that `train.optimizer` names."""
-    rules: dict[str, RowRule] = {"adam": Adam(), "adagrad": Adagrad(), "adadelta": Adadelta(), "sgd": SGD(momentum)}
+    rules: dict[str, RowRule] = {
+        "adam": Adam(),
+        "adagrad": Adagrad(),
+        "adadelta": Adadelta(),
+        "sgd": SGD(momentum),
+    }
     return rules[name]

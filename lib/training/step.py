@@ -7,10 +7,17 @@ import keras
 import tensorflow as tf
 
 from lib.config import TrainSettings
-from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, HEADS, MAIN_HEAD, NAME_INPUT
+from lib.model.architecture import (
+    CATEGORY_INPUT,
+    GRAM_WEIGHTS_INPUT,
+    GRAMS_INPUT,
+    HEADS,
+    MAIN_HEAD,
+    NAME_INPUT,
+)
+from lib.training.feed import COLUMNS
 from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
 from lib.training.optimizer import Optimizer
-from lib.training.feed import COLUMNS
 from lib.training.strategy import replica_part
 
 Tensor = Any
@@ -33,7 +40,9 @@ class AnyBatch:
         """Call it with the batch's COLUMNS."""
         read = {name: batch[name] for name in COLUMNS}
         if self._compiled is None:
-            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in read.items()}
+            specs = {
+                name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in read.items()
+            }
             self._compiled = tf.function(self._body, input_signature=[specs])
         return self._compiled(read)
 
@@ -45,7 +54,9 @@ class Steps:
         strategy: from `make_strategy`; model and optimizer were made in its scope.
     """
 
-    def __init__(self, strategy: Any, model: keras.Model, optimizer: Optimizer, settings: TrainSettings) -> None:
+    def __init__(
+        self, strategy: Any, model: keras.Model, optimizer: Optimizer, settings: TrainSettings
+    ) -> None:
         self.strategy, self.model, self.optimizer, self.settings = strategy, model, optimizer, settings
         self.heads: dict[str, float] = settings.heads.model_dump()
         self._train = AnyBatch(self._train_all)
@@ -70,7 +81,9 @@ class Steps:
     def _measure_all(self, batch: Any) -> Tensor:
         return self._over_parts(self._measure_part, batch)
 
-    def _over_parts(self, work: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def _over_parts(
+        self, work: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]
+    ) -> Tensor:
         """Sum of the work's results over the replicas, each doing its part of the batch."""
         sums = self.strategy.run(lambda: work(replica_part(batch)))
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)

@@ -1,7 +1,10 @@
 """Early stopping: the weights of the best epoch so far, and whether better ones are still to be expected."""
 
+from typing import Any
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 
 class BestWeights:
@@ -14,7 +17,7 @@ class BestWeights:
     def __init__(self, patience: int) -> None:
         self.patience = patience
         self.epoch, self.score = 0, -np.inf
-        self._weights: list[np.ndarray] = []
+        self._weights: list[NDArray[Any]] = []
         self._last = 0
 
     def offer(self, model: keras.Model, epoch: int, score: float) -> bool:

@@ -1,6 +1,9 @@
 """Temperature scaling (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
@@ -8,7 +11,7 @@ from scipy.special import logsumexp
 LOG_BOUND = 4.0
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: NDArray[Any], labels: NDArray[Any]) -> float:
     """The temperature that minimises the negative log-likelihood of labels under softmax(logits / temperature).
 
     Args:
@@ -31,7 +34,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+def negative_log_likelihood(logits: NDArray[Any], labels: NDArray[Any], temperature: float) -> float:
     """Mean over rows, in nats."""
     scaled = logits / temperature
     return float(np.mean(logsumexp(scaled, axis=1) - scaled[np.arange(len(labels)), labels]))

@@ -28,7 +28,9 @@ class WeightedBag(RowTable):
         return (input_shape[0][0], self.width)
 
 
-def weighted_sum(rows: Tensor, position: Tensor, example: Tensor, weights: Tensor, examples: Tensor) -> Tensor:
+def weighted_sum(
+    rows: Tensor, position: Tensor, example: Tensor, weights: Tensor, examples: Tensor
+) -> Tensor:
     """Sum `weights * rows[position]` into each example.
 
     Args:
@@ -57,7 +59,9 @@ def weighted_sum(rows: Tensor, position: Tensor, example: Tensor, weights: Tenso
     return tf.custom_gradient(forward)(rows)
 
 
-def _product(row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor) -> Tensor:
+def _product(
+    row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor
+) -> Tensor:
     """Sparse [shape] times dense; the entries come ordered by row."""
     matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
         indices=tf.stack([row, column], axis=1), values=values, dense_shape=tf.cast(tf.stack(shape), tf.int64)

@@ -8,7 +8,7 @@ from lib.model.layers.table import Tensor
 
 
 class GramDropout(keras.layers.Dropout):  # type: ignore[misc]
-    """Weights [batch, length] -> the same with a share of them zeroed and the others raised to keep the expected sum."""
+    """Weights [batch, length] -> the same, a share of them zeroed and the others raised to keep the expected sum."""
 
     def call(self, inputs: Tensor, training: Any = None) -> Tensor:
         """Drop while training only."""

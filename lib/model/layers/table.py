@@ -25,12 +25,21 @@ class RowTable(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, rows: int, width: int, *, spread: float = 0.05, values: Any = None, trainable: bool = True, **kwargs: Any
+        self,
+        rows: int,
+        width: int,
+        *,
+        spread: float = 0.05,
+        values: Any = None,
+        trainable: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, **kwargs)
         self.rows, self.width = rows, width
         if values is not None and tuple(values.shape) != (rows, width):
-            raise ValueError(f"{self.name}: start values of shape {tuple(values.shape)}, expected {(rows, width)}")
+            raise ValueError(
+                f"{self.name}: start values of shape {tuple(values.shape)}, expected {(rows, width)}"
+            )
         start = keras.initializers.RandomNormal(stddev=spread) if values is None else _given(values)
         self.table = self.add_weight(shape=(rows, width), initializer=start, name="table")
 

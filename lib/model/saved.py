@@ -1,0 +1,144 @@
+"""A trained model as it lies in its artefact's folder: weights, vocabularies, label map, temperature.
+
+Nothing in the folder is executed: weights are plain HDF5 arrays, everything else is JSON or Parquet. The manifest's
+hashes are checked before anything is read.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py  # type: ignore[import-untyped]
+import keras
+
+from lib import artefact as artefacts
+from lib.artefact import Artefact
+from lib.errors import UserError
+from lib.model.architecture import Architecture
+from lib.model.build import build
+from lib.text.grams import GramVocabulary
+from lib.text.vocabulary import Vocabulary
+
+KIND = "model"
+WEIGHTS, WORDS, GRAMS, LABEL_MAP, MODEL = (
+    "weights.weights.h5",
+    "words.parquet",
+    "grams.parquet",
+    "label_map.json",
+    "model.json",
+)
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """Everything that scoring needs.
+
+    Attributes:
+        model: with its weights; a dict of inputs to a dict of logits (`lib.model.build`).
+        architecture: what it was built from.
+        words, grams: how names become its inputs.
+        label_map: dense label -> {"label", "label_id", "cat_id", "path"}.
+        temperature: divide the main head's logits by it before the softmax.
+        tokenizer: the `text` section it was trained with, and "key", the tokenizer_key.
+        facts: the rest of model.json: months, shards, how it was trained.
+        artefact: where it was read from.
+    """
+
+    model: keras.Model
+    architecture: Architecture
+    words: Vocabulary
+    grams: GramVocabulary
+    label_map: list[dict[str, Any]]
+    temperature: float
+    tokenizer: dict[str, Any]
+    facts: dict[str, Any]
+    artefact: Artefact
+
+
+def load(folder: Path | str) -> SavedModel:
+    """Read a model's folder.
+
+    Raises:
+        UserError: it is unfinished, no model, was changed after it was written, or its parts do not fit each other.
+    """
+    found = artefacts.load(Path(folder))
+    if found.kind != KIND:
+        raise UserError(
+            f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made"
+        )
+    found.verify()
+    record = _json(found, MODEL)
+    label_map = _json(found, LABEL_MAP)
+    words, grams = Vocabulary.read(found.path(WORDS)), GramVocabulary.read(found.path(GRAMS))
+    try:
+        architecture = Architecture.from_json(record["architecture"])
+        temperature, tokenizer, facts = (
+            float(record["temperature"]),
+            dict(record["tokenizer"]),
+            dict(record["facts"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{found.path(MODEL)} does not describe a model ({error!r}); train again") from None
+    _check_sizes(found, architecture, words, grams, label_map)
+    model = build(architecture)
+    _load_weights(model, found.path(WEIGHTS))
+    return SavedModel(model, architecture, words, grams, label_map, temperature, tokenizer, facts, found)
+
+
+def model_json(
+    architecture: Architecture, temperature: float, tokenizer: Mapping[str, Any], facts: Mapping[str, Any]
+) -> str:
+    """What `load` expects in model.json."""
+    record = {
+        "architecture": architecture.to_json(),
+        "temperature": temperature,
+        "tokenizer": dict(tokenizer),
+        "facts": dict(facts),
+    }
+    return json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True)
+
+
+def _json(found: Artefact, name: str) -> Any:
+    try:
+        return json.loads(found.path(name).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{found.path(name)} is no JSON ({error}); train again") from None
+
+
+def _check_sizes(
+    found: Artefact,
+    architecture: Architecture,
+    words: Vocabulary,
+    grams: GramVocabulary,
+    label_map: list[Any],
+) -> None:
+    sizes = {
+        WORDS: (words.size, architecture.words),
+        GRAMS: (grams.size, architecture.grams),
+        LABEL_MAP: (len(label_map), architecture.classes),
+    }
+    for name, (has, expected) in sizes.items():
+        if has != expected:
+            raise UserError(
+                f"{found.folder}: {name} has {has} entries, the network {expected}; the parts of this model do not "
+                "belong together, train again"
+            )
+
+
+def _load_weights(model: keras.Model, path: Path) -> None:
+    """Read the weights; files that point outside themselves are refused."""
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda name, item: _refuse_external(path, name, item))
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"the weights in {path} do not fit the network ({reason}); train again") from None
+
+
+def _refuse_external(path: Path, name: str, item: Any) -> None:
+    """HDF5 datasets can be stored in, or be views of, any other file of the machine."""
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise UserError(f"{path} takes {name} from another file, which no model of ours does; do not use it")

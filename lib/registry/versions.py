@@ -1,0 +1,195 @@
+"""Versions and aliases of the model, in an MLflow model registry (SQLite in a local folder unless conf says otherwise).
+
+A version's source is its artefact's folder; nothing is uploaded anywhere.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# Before MLflow is imported: it would report its use to its makers, and ask git for a commit.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+
+from lib.artefact import MANIFEST, Artefact
+from lib.errors import UserError
+
+NAME = "catmatch"
+CANDIDATE, CHAMPION = "candidate", "champion"
+EXPERIMENT = "catmatch"
+# MLflow refuses longer values of a parameter.
+LONGEST_PARAMETER = 6000
+
+
+def store_uri(state: str) -> str:
+    """An MLflow store's URI as it is; SQLite inside the folder otherwise."""
+    if "://" in state:
+        return state
+    folder = Path(state).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def register(
+    state: str,
+    artefact: Artefact,
+    metrics: Mapping[str, float],
+    params: Mapping[str, object],
+    name: str = NAME,
+) -> str:
+    """Make the artefact a version of the registered model, with alias `candidate`.
+
+    An artefact that is registered already keeps its version.
+
+    Args:
+        state: `registry.uri`, or `storage.state`.
+        metrics: logged to the version's run.
+        params: logged as text.
+
+    Returns:
+        The version's number.
+    """
+    client = _client(state)
+    source = artefact.folder.resolve().as_posix()
+    found = _registered(client, name, source, artefact.content)
+    if found is None:
+        run = client.create_run(_experiment(client), run_name=f"train {artefact.month}")
+        values = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in params.items()]
+        client.log_batch(run.info.run_id, metrics=_metrics(metrics), params=values)
+        client.set_terminated(run.info.run_id)
+        tags = {"content": artefact.content, "month": artefact.month, "key": artefact.key}
+        found = str(client.create_model_version(name, source, run.info.run_id, tags=tags).version)
+    client.set_registered_model_alias(name, CANDIDATE, found)
+    return found
+
+
+def resolve(state: str, name_or_folder: str, name: str = NAME) -> tuple[Path, str]:
+    """An alias ('champion'), a version's number or an artefact's folder, as the folder and its version.
+
+    Returns:
+        The folder; the version's number, or for a folder that is not registered its artefact key.
+
+    Raises:
+        UserError: there is no such alias, version or folder.
+    """
+    place = Path(name_or_folder)
+    if (place / MANIFEST).is_file():
+        return place, _version_of(state, place, name)
+    if "/" in name_or_folder:
+        raise UserError(
+            f"{name_or_folder} is no model folder: it has no {MANIFEST}; give an alias, a version or a folder"
+        )
+    client = _client(state)
+    try:
+        found = (
+            client.get_model_version(name, name_or_folder)
+            if name_or_folder.isdigit()
+            else client.get_model_version_by_alias(name, name_or_folder)
+        )
+    except MlflowException:
+        raise UserError(
+            f"model {name} has no alias or version {name_or_folder!r} in {store_uri(state)}; it has "
+            f"{_known(client, name)}; run jobs/train.py, or give a model folder"
+        ) from None
+    folder = Path(found.source)
+    if not (folder / MANIFEST).is_file():
+        raise UserError(
+            f"version {found.version} of model {name} lies in {folder}, which is gone or unfinished; "
+            "train again or choose another version"
+        )
+    return folder, str(found.version)
+
+
+def set_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
+    """Let the alias name that version.
+
+    Raises:
+        UserError: there is no such version, or the alias is not one MLflow accepts.
+    """
+    try:
+        client = _client(state)
+        client.get_model_version(name, version)
+        client.set_registered_model_alias(name, alias, version)
+    except MlflowException as error:
+        raise UserError(
+            f"alias {alias!r} cannot name version {version!r} of model {name}: {_said(error)}"
+        ) from None
+
+
+def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: str = NAME) -> None:
+    """Add figures to the run of a version.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    client = _client(state)
+    try:
+        run = client.get_model_version(name, version).run_id
+        client.log_batch(run, metrics=_metrics(metrics))
+    except MlflowException as error:
+        raise UserError(
+            f"figures of version {version!r} of model {name} cannot be logged: {_said(error)}"
+        ) from None
+
+
+@cache
+def _open(uri: str) -> MlflowClient:
+    """One client a store: opening one migrates its database, which takes seconds."""
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _client(state: str) -> MlflowClient:
+    return _open(store_uri(state))
+
+
+def _experiment(client: MlflowClient) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return str(found.experiment_id) if found else str(client.create_experiment(EXPERIMENT))
+
+
+def _registered(client: MlflowClient, name: str, source: str, content: str) -> str | None:
+    """The newest version made of this very artefact."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    same = [
+        one for one in _versions(client, name) if one.source == source and one.tags.get("content") == content
+    ]
+    return str(max(int(one.version) for one in same)) if same else None
+
+
+def _versions(client: MlflowClient, name: str) -> list[Any]:
+    return list(client.search_model_versions(f"name='{name}'", max_results=1000))
+
+
+def _version_of(state: str, place: Path, name: str) -> str:
+    source = place.resolve().as_posix()
+    versions = [int(one.version) for one in _versions(_client(state), name) if one.source == source]
+    return str(max(versions)) if versions else place.resolve().name
+
+
+def _known(client: MlflowClient, name: str) -> str:
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException:
+        return "no version yet"
+    return (
+        ", ".join(f"{alias} (version {version})" for alias, version in sorted(aliases.items()))
+        or "no alias yet"
+    )
+
+
+def _metrics(values: Mapping[str, float]) -> list[Metric]:
+    return [Metric(key, float(value), 0, 0) for key, value in values.items()]
+
+
+def _said(error: MlflowException) -> str:
+    return " ".join(str(error.message).split())
