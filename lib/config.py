@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import to_jsonable_python
 
 from lib.errors import UserError
 
@@ -34,7 +35,9 @@ Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 class Storage(Settings):
     """Where things lie."""
 
-    warehouse: str = Field(description="folder (or object-store URI) of the Delta tables, manifests and artefacts")
+    warehouse: str = Field(
+        description="folder (or object-store URI) of the Delta tables, manifests and artefacts"
+    )
     state: str = Field(description="local folder of the SQLite stores; never on an object store")
     reports: str = Field(description="folder of the HTML reports")
 
@@ -49,7 +52,9 @@ class SparkSettings(Settings):
     """The Spark session."""
 
     master: str = "local[*]"
-    driver_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[mg]$", description="heap of the driver, as Spark writes it")
+    driver_memory: str = Field(
+        "4g", pattern=r"^[1-9][0-9]*[mg]$", description="heap of the driver, as Spark writes it"
+    )
     shuffle_partitions: Positive = 8
     ui: bool = False
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR", "OFF"] = "ERROR"
@@ -62,7 +67,9 @@ class Mall(Settings):
     id: str = Field(pattern=r"^[a-z][a-z0-9]{1,19}$", description="also the stem of its feed file")
     name: str = Field(min_length=1, max_length=30, description="display name")
     size: float = Field(gt=0, description="its offers relative to the other malls' of its half of the list")
-    broad: Share = Field(description="share of its offers filed under a word that says nothing, such as '기타'")
+    broad: Share = Field(
+        description="share of its offers filed under a word that says nothing, such as '기타'"
+    )
     encoding: Literal["utf-8", "cp949"] = "utf-8"
     compression: Literal["none", "gz", "xz"] = "none"
 
@@ -72,7 +79,9 @@ class MarketSettings(Settings):
 
     deliveries: str = Field(description="folder of the malls' feeds, one folder a month")
     seed: Count
-    first_month: Month = Field(description="from here brands are added month by month; earlier months are refused")
+    first_month: Month = Field(
+        description="from here brands are added month by month; earlier months are refused"
+    )
     offers_per_month: Positive
     leaves: int = Field(ge=2, le=5000, description="leaf categories")
     tail: float = Field(ge=0, le=3, description="Zipf exponent of the category distribution")
@@ -83,7 +92,9 @@ class MarketSettings(Settings):
     label_noise: Share = Field(description="share of offers whose given category is wrong")
     noun_shown: Share = Field(description="share of products whose name says what the thing is")
     modifier_shown: Share = Field(description="share of products whose name says which kind of it")
-    stray_words: Share = Field(description="share of products whose name also holds words of another category")
+    stray_words: Share = Field(
+        description="share of products whose name also holds words of another category"
+    )
     typos: Share = Field(description="share of offers with a mistyped word")
     malls: list[Mall] = Field(min_length=2, description="two at least: the same offer is sold at several")
 
@@ -104,13 +115,17 @@ class EvaluateSettings(Settings):
     worst: Annotated[int, Field(ge=1, le=200)] = Field(20, description="worst categories and confusions kept")
     sample_rows: Positive = Field(50_000, description="test names of the month held in memory at most")
     peer: bool = Field(False, description="also train the scikit-learn peer on the same split")
-    peer_max_rows: Positive = Field(250_000, description="names the peer learns from at most: it holds them in memory")
+    peer_max_rows: Positive = Field(
+        250_000, description="names the peer learns from at most: it holds them in memory"
+    )
 
 
 class ScoreSettings(Settings):
     """Batch prediction."""
 
-    model: str = Field("champion", min_length=1, description="alias, version or artefact folder that scores a month")
+    model: str = Field(
+        "champion", min_length=1, description="alias, version or artefact folder that scores a month"
+    )
     batch_size: Positive = 1024
     threads: Positive = Field(1, description="TensorFlow threads of one Python worker")
 
@@ -120,14 +135,17 @@ class ReportSettings(Settings):
 
     examples: Annotated[int, Field(ge=0, le=20)] = Field(3, description="example names a category")
     name_length: Annotated[int, Field(ge=10, le=1000)] = Field(80, description="characters of a name shown")
-    history_months: Annotated[int, Field(ge=1, le=120)] = Field(24, description="months of the accuracy history")
+    history_months: Annotated[int, Field(ge=1, le=120)] = Field(
+        24, description="months of the accuracy history"
+    )
 
 
 class ModelSettings(Settings):
     """The network (lib/model/build.py); names follow the published system's tuning."""
 
     text_branch: Literal["grams_and_words", "textcnn"] = Field(
-        "grams_and_words", description="textcnn is the published model; grams_and_words adds what wins on real names"
+        "grams_and_words",
+        description="textcnn is the published model; grams_and_words adds what wins on real names",
     )
     embedding: Literal["random", "word2vec"] = "random"
     freeze_embedding: bool = Field(False, description="keep the word vectors as they start")
@@ -140,16 +158,24 @@ class ModelSettings(Settings):
     embedding_dropout: Dropout = 0.1
     cnn_dropout: Dropout = 0.3
     fcl_dropout: Dropout = 0.3
-    bag_size: Count = Field(64, description="width of a gram's vector on the way to the hidden layer; 0: no such path")
+    bag_size: Count = Field(
+        64, description="width of a gram's vector on the way to the hidden layer; 0: no such path"
+    )
     gram_fcl_dim: Positive = Field(512, description="units of that hidden layer")
-    wide_size: Count = Field(128, description="width of a gram's vector straight to the classes; 0: no such path")
-    gram_spread: Annotated[float, Field(gt=0, le=10)] = Field(0.05, description="standard deviation of fresh gram vectors")
+    wide_size: Count = Field(
+        128, description="width of a gram's vector straight to the classes; 0: no such path"
+    )
+    gram_spread: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.05, description="standard deviation of fresh gram vectors"
+    )
     gram_dropout: Dropout = Field(0.2, description="share of a name's grams left out at each step")
 
     @model_validator(mode="after")
     def _has_a_gram_path(self) -> "ModelSettings":
         if self.text_branch == "grams_and_words" and not self.bag_size + self.wide_size:
-            raise ValueError("model.bag_size and model.wide_size are both 0; set text_branch: textcnn for no grams")
+            raise ValueError(
+                "model.bag_size and model.wide_size are both 0; set text_branch: textcnn for no grams"
+            )
         return self
 
 
@@ -173,28 +199,45 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup: Share = Field(0.05, description="share of all steps over which the rate rises from 0")
     floor: Share = Field(0.0, description="share of the rate left at the end of the cosine")
-    weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decoupled, for dense weights, no biases")
-    clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest global norm of a step's gradient")
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(512, description="rows a step, over all replicas")
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decoupled, for dense weights, no biases"
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="largest global norm of a step's gradient"
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(
+        512, description="rows a step, over all replicas"
+    )
     epochs: Annotated[int, Field(ge=1, le=1000)] = 5
-    patience: Annotated[int, Field(ge=1, le=1000)] = Field(2, description="epochs without a better one before the end")
+    patience: Annotated[int, Field(ge=1, le=1000)] = Field(
+        2, description="epochs without a better one before the end"
+    )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     heads: HeadWeights = HeadWeights()
     average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="decay of the moving average of all weights, which is validated and kept; null: no average"
+        None,
+        description="decay of the moving average of all weights, which is validated and kept; null: no average",
     )
-    refit: bool = Field(False, description="train once more on train + validation for the epochs found on validation")
+    refit: bool = Field(
+        False, description="train once more on train + validation for the epochs found on validation"
+    )
     replicas: Annotated[int, Field(ge=1, le=64)] = Field(1, description="devices that share each batch")
     seed: Count = 0
-    deterministic: bool = Field(True, description="the same seed gives the same weights, at some cost on GPUs")
-    temperature_rows: Positive = Field(20_000, description="validation rows the temperature is fitted on, at most")
+    deterministic: bool = Field(
+        True, description="the same seed gives the same weights, at some cost on GPUs"
+    )
+    temperature_rows: Positive = Field(
+        20_000, description="validation rows the temperature is fitted on, at most"
+    )
     tensorboard: bool = Field(True, description="write scalars to <storage.state>/tensorboard")
 
 
 class RegistrySettings(Settings):
     """The MLflow registry of model versions."""
 
-    uri: str | None = Field(None, description="an MLflow server or database; SQLite in storage.state where null")
+    uri: str | None = Field(
+        None, description="an MLflow server or database; SQLite in storage.state where null"
+    )
     name: str = Field("catmatch", pattern=r"^[A-Za-z0-9_.-]+$", description="registered model")
 
 
@@ -228,7 +271,9 @@ class TextSettings(Settings):
 class VocabularySettings(Settings):
     """Which words and character grams get an id."""
 
-    history_months: Positive = Field(default=1, description="months, this one included, whose counts are summed")
+    history_months: Positive = Field(
+        default=1, description="months, this one included, whose counts are summed"
+    )
     min_count: Positive = Field(default=50, description="occurrences a word needs (R5)")
     min_gram_documents: Positive = Field(default=2, description="products a character gram must occur in")
 
@@ -237,13 +282,180 @@ class Word2vecSettings(Settings):
     """gensim's word2vec."""
 
     dimensions: Positive = 64
-    min_count: Positive = Field(default=50, description="occurrences a word needs for a vector of its own (R5)")
+    min_count: Positive = Field(
+        default=50, description="occurrences a word needs for a vector of its own (R5)"
+    )
     window: Positive = Field(default=5, description="words on either side that are its context")
     negative: Positive = Field(default=5, description="noise words drawn for each pair")
     epochs: Positive = 5
     skip_gram: bool = True
     workers: Positive = Field(default=1, description="threads; only one gives the same vectors at every run")
     seed: Count = 0
+
+
+class TaxonomySettings(Settings):
+    """Where a month's leaf categories are listed."""
+
+    path: str = Field(
+        default="taxonomy/{month}.csv",
+        min_length=1,
+        description="CSV or TSV (plain, gz, xz); {month} may stand in it",
+    )
+    format: Literal["csv", "tsv"] = Field(default="csv", description="tsv has no quoting")
+    cat_id: str = Field(default="cat_id", description="column of the leaf's id")
+    levels: list[str] = Field(
+        default=["level1", "level2", "level3", "level4"],
+        min_length=1,
+        max_length=4,
+        description="columns of the path",
+    )
+    replaced_by: str | None = Field(default=None, description="column of the leaf that took this one's place")
+    repeated: bool = Field(
+        default=False, description="data that names its leaf in each row: the first path of an id counts"
+    )
+
+
+# Fields of `products` that a source's columns or constants may fill (schemas/products.py says what each holds).
+OfferField = Literal[
+    "id", "prod_nm", "mall_id", "mall_nm", "mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4",
+    "brnd_nm", "maker_nm", "mall_brnd_nm", "mall_maker_nm", "price", "image_url", "cat_id",
+]  # fmt: skip
+Encoding = Literal["utf-8", "cp949"]
+Batch = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+
+
+class SourceMall(Settings):
+    """What conf knows of a mall whose file is named after it."""
+
+    name: str | None = Field(default=None, description="display name")
+    encoding: Encoding | None = Field(default=None, description="where it is not the source's")
+
+
+class CategoryPath(Settings):
+    """A column that holds a whole category path, such as '옴므>스킨케어>올인원'."""
+
+    column: str
+    separator: Annotated[str, Field(min_length=1, max_length=8)] = ">"
+    strip: str = Field(default="", description="characters to take off both ends, such as the brackets of a list")
+
+
+class RowFilter(Settings):
+    """A row is taken when its column compares so; the others are rejected as 'excluded_by_filter'."""
+
+    column: str
+    is_: Literal["=", "!=", "<", "<=", ">", ">="] = Field(alias="is", description="numbers compare as numbers")
+    value: str | float
+
+
+class Source(Settings):
+    """One kind of delivery: where its files lie and how their columns become offers."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    kind: Literal["ep", "api", "table"] = Field(
+        description="EP 3.0 feed, Search API items, or anything with columns"
+    )
+    path: Annotated[str, Field(min_length=1)] = Field(description="glob; {month} may stand in it; plain, .gz or .xz")
+    format: Literal["tsv", "csv", "json", "jsonl", "parquet"] = Field(
+        default="tsv", description="tsv has no quoting and is read in parallel; csv is quoted"
+    )
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: Encoding = "utf-8"
+    batch: Batch | None = Field(default=None, description="the delivery, YYYY-MM-DD; default the month's first day")
+    mall: str | None = Field(default=None, description="id of the one mall; default: file names up to the first dot")
+    malls: dict[str, SourceMall] = Field(default_factory=dict, description="by mall id")
+    columns: dict[OfferField, str] = Field(default_factory=dict, description="field: column, for kind table")
+    constants: dict[OfferField, str] = Field(default_factory=dict)
+    category_path: CategoryPath | None = None
+    missing: list[str] = Field(default_factory=list, description="texts that stand for 'no value', such as '#'")
+    filters: list[RowFilter] = Field(default_factory=list)
+    taxonomy: TaxonomySettings | None = Field(
+        default=None, description="kind api: the tree that category1..4 is looked up in for cat_id"
+    )
+
+    @model_validator(mode="after")
+    def _columns_belong_to_tables(self) -> "Source":
+        if self.kind == "table" and "prod_nm" not in self.columns:
+            raise ValueError("a table needs columns.prod_nm, the column that holds the offer's name")
+        if self.kind != "table" and (self.columns or self.constants or self.category_path):
+            raise ValueError(f"kind {self.kind} has its own columns; for another mapping use kind: table")
+        if self.kind == "ep" and self.format != "tsv":
+            raise ValueError("an EP feed is tab separated (format: tsv); for another layout use kind: table")
+        if self.kind == "api" and self.format not in ("json", "jsonl"):
+            raise ValueError("Search API items are JSON (format: json or jsonl)")
+        if self.taxonomy is not None and self.kind != "api":
+            raise ValueError("taxonomy is for kind api; other sources deliver the leaf's id as cat_id")
+        return self
+
+
+class IngestSettings(Settings):
+    """Deliveries in, products and rejects out."""
+
+    sources: list[Source] = Field(min_length=1)
+    staging: str = Field(description="folder that driver and workers see; a run's files in it go when it ends")
+    max_bytes: Positive = Field(
+        default=64 << 30, description="bytes a run may write into staging: the bound of a compressed bomb"
+    )
+    max_line_bytes: Annotated[int, Field(ge=256, le=64 << 20)] = Field(
+        default=1 << 20, description="longer records are rejected"
+    )
+    max_name_length: Annotated[int, Field(ge=10, le=10_000)] = Field(
+        default=1000, description="characters; offers with longer names are rejected"
+    )
+    max_field_length: Annotated[int, Field(ge=10, le=10_000)] = Field(
+        default=500, description="characters; longer brands and categories count as absent"
+    )
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "IngestSettings":
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("ingest.sources: two sources have the same name; give each its own")
+        return self
+
+
+class CategoriesSettings(Settings):
+    """Leaf categories, and the distribution of train rows over them (R10)."""
+
+    taxonomy: TaxonomySettings = TaxonomySettings()
+    max_leaves: Positive = Field(default=100_000, description="more are refused: the column is no leaf id")
+    cap: Positive = Field(default=250_000, description="train rows a leaf keeps in a window, about")
+    weight_power: Share = Field(
+        default=0.0, description="a row of a small leaf weighs (median / rows) ** weight_power"
+    )
+    weight_max: float = Field(default=3.0, ge=1, le=100, description="largest weight of a row")
+
+
+class ShardsSettings(Settings):
+    """Training rows."""
+
+    months_back: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=3, description="months in a window, the last included"
+    )
+    name_length: Annotated[int, Field(ge=1, le=1000)] = Field(default=30, description="token ids of a name")
+    category_length: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=15, description="token ids of a mall category"
+    )
+    gram_length: Annotated[int, Field(ge=1, le=4000)] = Field(
+        default=128, description="character grams of a name"
+    )
+    file_multiple: Positive = Field(
+        default=4, description="files of a split are a multiple of it: so many workers can share them"
+    )
+    file_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 30)] = Field(
+        default=96 << 20, description="row group before compression"
+    )
+    compression: Literal["none", "snappy", "lz4", "zstd"] = "snappy"
+    word_vocabulary: Literal["word2vec", "min_count"] = Field(
+        default="word2vec", description="whose words name_ids come from"
+    )
+
+
+class FeedSettings(Settings):
+    """Reading shards while training."""
+
+    threads: Positive = Field(default=2, description="Petastorm threads of one reader")
+    queue: Positive = Field(default=2, description="blocks waiting to be used")
+    prefetch: Count = Field(default=4, description="batches ready before they are asked for")
 
 
 class Config(Settings):
@@ -255,19 +467,23 @@ class Config(Settings):
     vocabulary: VocabularySettings = VocabularySettings()
     word2vec: Word2vecSettings = Word2vecSettings()
     market: MarketSettings | None = None
+    ingest: IngestSettings | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
     score: ScoreSettings = ScoreSettings()
     report: ReportSettings = ReportSettings()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     registry: RegistrySettings = RegistrySettings()
+    categories: CategoriesSettings = CategoriesSettings()
+    shards: ShardsSettings = ShardsSettings()
+    feed: FeedSettings = FeedSettings()
 
     def at(self, key: str) -> Any:
         """The JSON value at a dotted key, for instance 'text.tokenizer'."""
         value: Any = self
         for part in key.split("."):
             value = getattr(value, part)
-        return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        return to_jsonable_python(value)
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -280,7 +496,9 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     try:
         record = yaml.safe_load(place.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {place} cannot be read ({error}); give a YAML file such as conf/local.yaml") from None
+        raise UserError(
+            f"configuration {place} cannot be read ({error}); give a YAML file such as conf/local.yaml"
+        ) from None
     except yaml.YAMLError as error:
         raise UserError(f"configuration {place} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(record, dict):
@@ -311,7 +529,9 @@ def _override(record: dict[str, Any], override: str) -> None:
     elif isinstance(section, dict):
         section[parts[-1]] = value
     else:
-        raise UserError(f"--set {override}: {'.'.join(parts[:-1])} is a single value and has no {parts[-1]!r}")
+        raise UserError(
+            f"--set {override}: {'.'.join(parts[:-1])} is a single value and has no {parts[-1]!r}"
+        )
 
 
 def _step(section: Any, part: str, path: str, override: str, *, create: bool) -> Any:
@@ -345,7 +565,9 @@ def _sentence(error: ValidationError) -> str:
         names = [str(part) for part in item["loc"]]
         path = ".".join(names)
         if item["type"] == "extra_forbidden":
-            complaints.append(f"{path} is not a known key; {'.'.join(names[:-1]) or 'the file'} accepts {_accepted(names[:-1])}")
+            complaints.append(
+                f"{path} is not a known key; {'.'.join(names[:-1]) or 'the file'} accepts {_accepted(names[:-1])}"
+            )
         elif item["type"] == "missing":
             complaints.append(f"{path} is required")
         else:

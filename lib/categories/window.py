@@ -3,11 +3,11 @@
 import logging
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from lib import months, tables
 from lib.errors import UserError
+from lib.sources.latest import latest_products
 from schemas.tokens import TOKENS
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def token_window(spark: SparkSession, warehouse: str, month: str, count: int) ->
     if len(present) < count:
         LOG.info("window of %s: %d of %d months have tokens", month, len(present), count)
     rows = tables.read(spark, warehouse, TOKENS, month=present)
-    return TokenWindow(present, _latest(rows), {f"tokens {m}": str(found[m]) for m in present})
+    return TokenWindow(present, latest_products(rows), {f"tokens {m}": str(found[m]) for m in present})
 
 
 def check_tokenizer(window: TokenWindow) -> str:
@@ -64,12 +64,3 @@ def check_tokenizer(window: TokenWindow) -> str:
         f"the window of {window.months[-1]} has tokens of {len({key for _, key in keys})} tokenizers or dictionaries; "
         f"tokenize again with the present one: {commands}"
     )
-
-
-def _latest(rows: DataFrame) -> DataFrame:
-    """Each month's row of the latest batch per product; without a shuffle where no month has two batches."""
-    batches = [row.month for row in rows.select("month", "batch").distinct().collect()]
-    if len(batches) == len(set(batches)):
-        return rows
-    newest = Window.partitionBy("month", "product_id").orderBy(F.col("batch").desc())
-    return rows.withColumn("age", F.row_number().over(newest)).where("age = 1").drop("age")
