@@ -99,7 +99,9 @@ def _pick(
     longest = max(len(words) for words in choices)
     table = np.array([[*words, *[""] * (longest - len(words))] for words in choices], dtype=object)
     counts = np.array([len(words) for words in choices])
-    return np.asarray(table[np.arange(len(choices))[None, :], chance.below(stream, counts[None, :], mall, key)])
+    return np.asarray(
+        table[np.arange(len(choices))[None, :], chance.below(stream, counts[None, :], mall, key)]
+    )
 
 
 def _as_deep_as_known(
