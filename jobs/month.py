@@ -14,14 +14,14 @@ from lib import command, config, manifest, months
 from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest
-from lib.registry import promote_latest
+from lib.registry import CHAMPION, set_alias
 from lib.report.summary import summary
 from lib.session import open_session
 
 LOG = logging.getLogger(__name__)
 Run = Callable[[SparkSession, Config, str, bool], Manifest]
 TEXT: tuple[Run, ...] = (tokenize.run, vocabulary.run)
-LEARN: tuple[Run, ...] = (word2vec.run, normalize.run, shards.run, train.run, evaluate.run)
+LEARN: tuple[Run, ...] = (word2vec.run, normalize.run, shards.run)
 
 
 def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
@@ -32,8 +32,10 @@ def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> N
     bring_earlier_months_up_to_date(spark, loaded, month)
     for stage in (*TEXT, *LEARN):
         stage(spark, loaded, month, force)
+    version = str(train.run(spark, loaded, month, force).facts["version"])
+    evaluate.run(spark, loaded, month, force)
     # Until there is a promotion stage every new version becomes champion.
-    promote_latest(loaded, month)
+    set_alias(loaded.registry.uri or loaded.storage.state, CHAMPION, version, loaded.registry.name)
     score.run(spark, loaded, month, force)
     report.run(spark, loaded, month, force)
 
@@ -62,12 +64,14 @@ def run(arguments: Namespace) -> None:
     loaded = config.load(arguments.conf, arguments.overrides)
     first = arguments.month or (loaded.market.first_month if loaded.market else None)
     if first is None or arguments.months < 1:
-        raise UserError(f"{arguments.conf} has no market to take a first month from; give --month YYYY-MM (and --months >= 1)")
+        raise UserError(
+            f"{arguments.conf}: give --month YYYY-MM and --months of at least 1 (it has no market to start with)"
+        )
     wanted = months.window(months.shift(first, arguments.months - 1), arguments.months)
     spark = open_session(loaded.spark, f"catmatch month {first}")
     for month in wanted:
         run_month(spark, loaded, month, arguments.force)
-    print(summary(loaded, wanted))
+    print(summary(spark, loaded, wanted))
 
 
 if __name__ == "__main__":
