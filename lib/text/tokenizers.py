@@ -1,12 +1,12 @@
 """Four tokenizers behind one protocol, each loaded once per Python worker process.
 
-`TokenizerSettings` is what travels: to Spark's workers, and in a model's artefact to scoring.
+`TokenizerSettings` is what travels to Spark's workers: everything a tokenizer's result depends on.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -70,27 +70,6 @@ class TokenizerSettings:
             _check_takes_dictionary(text.tokenizer)
             words = read_dictionary(Path(text.user_dictionary))
         return cls(text.tokenizer, version, tuple(sorted(text.options.items())), words)
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "TokenizerSettings":
-        """From what `record` gave, for instance out of a model's artefact.
-
-        Raises:
-            UserError: another version of the tokenizer's package is installed.
-        """
-        options = tuple((str(name), bool(value)) for name, value in record["options"])
-        made = cls(str(record["name"]), str(record["version"]), options, tuple(map(str, record["words"])))
-        package = PACKAGES.get(made.name)
-        if package and metadata.version(package) != made.version:
-            raise UserError(
-                f"the tokens were made by {package} {made.version} but {metadata.version(package)} is "
-                f"installed; install {package}=={made.version} or tokenize and train again"
-            )
-        return made
-
-    def record(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
 
     @cached_property
     def key(self) -> str:
