@@ -1,0 +1,134 @@
+"""Reads plain lines (EP feeds, TSV) in parallel: Spark splits the files, column expressions do the rest.
+
+Only Java code touches the rows, so a feed is read about as fast as Spark's own CSV reader reads it. What that cannot
+tell, the byte offset of a row, is found afterwards for the few rows that are rejected (`positions.py`).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lib.config import Encoding
+from lib.errors import UserError
+from lib.sources.columns import CONTROL, Columns, check_header
+from lib.sources.staging import Part
+
+BOM = b"\xef\xbb\xbf"
+REPLACEMENT = "\ufffd"  # what Java puts where bytes cannot be decoded; no CP949 text can contain it
+# monotonically_increasing_id: partition in the upper bits, row in the partition in the lower 33.
+ROW_IN_PARTITION = (1 << 33) - 1
+TAB = "\t"
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of one or more files.
+
+    Attributes:
+        lines: it as bytes, with and without what Spark may leave off (a byte order mark).
+        names: the column names in order.
+        encoding: of the files.
+    """
+
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+    encoding: Encoding
+
+
+def by_header(
+    files: Sequence[Sequence[Part]], columns: Columns, separator: str, longest: int
+) -> dict[Header, list[Part]]:
+    """Parts grouped by what their file's first line says, so that malls may order their columns as they like.
+
+    Raises:
+        UserError: a file has no header, or one that lacks a required column or has one twice.
+    """
+    groups: dict[Header, list[Part]] = defaultdict(list)
+    for parts in files:
+        groups[read_header(parts[0], columns, separator, longest)] += parts
+    return dict(groups)
+
+
+def read_header(part: Part, columns: Columns, separator: str, longest: int) -> Header:
+    """The header of the file whose first part this is."""
+    file, encoding = part.delivery.file, part.delivery.encoding
+    with part.path.open("rb") as stream:
+        line = stream.readline(longest + 1).rstrip(b"\n").removeprefix(BOM)
+    if not line:
+        raise UserError(f"{file} is empty or begins with an empty line; deliver it with a header line")
+    if b"\0" in line:
+        raise UserError(
+            f"{file} is a binary file, not lines of text; deliver it as text, or compressed as .gz or .xz"
+        )
+    try:
+        text = line.decode(encoding)
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: its first line is not {encoding}; declare the source's encoding") from None
+    names = [name.strip() for name in text.rstrip("\r").split(separator)]
+    return Header((text,), tuple(check_header(names, columns, file)), encoding)
+
+
+def read_lines(
+    spark: SparkSession, parts: Sequence[Part], header: Header, separator: str, longest: int
+) -> DataFrame:
+    """Every line of the parts, the headers included.
+
+    Returns:
+        part, block and block_bytes (where Spark cut the part), row (order within the partition), position (null),
+        raw (binary), problem (a code, or null), cells (texts in the header's order).
+    """
+    lines = spark.read.text([str(part.path) for part in parts], lineSep="\n").select(
+        F.substring("_metadata.file_name", 2, 19).cast("long").alias("part"),
+        F.col("_metadata.file_block_start").alias("block"),
+        F.col("_metadata.file_block_length").alias("block_bytes"),
+        F.monotonically_increasing_id().bitwiseAND(F.lit(ROW_IN_PARTITION)).alias("row"),
+        F.lit(None).cast("long").alias("position"),
+        F.col("value"),
+        _decoded(header.encoding).alias("text"),
+    )
+    # One more than there should be: a longer line shows as too long, and a million tabs make no million cells.
+    cells = F.split(_without_controls(separator), _quoted(separator), len(header.names) + 1)
+    read = lines.withColumn("cells", cells)
+    return read.select(
+        "part", "block", "block_bytes", "row", "position",
+        F.col("value").cast("binary").alias("raw"),
+        _problem(header, longest).alias("problem"),
+        "cells",
+    )  # fmt: skip
+
+
+def _decoded(encoding: Encoding) -> Column:
+    """The line as text; null (or with a replacement character) where bytes cannot be decoded."""
+    value = F.col("value")
+    if encoding == "utf-8":
+        return F.when(F.is_valid_utf8(value), value)
+    # Needs spark.sql.legacy.javaCharsets and codingErrorAction (lib/session.py): else Spark knows no CP949.
+    return F.decode(value.cast("binary"), "MS949")
+
+
+def _without_controls(separator: str) -> Column:
+    """The text with blanks for control characters; the pattern is applied only to lines that have one."""
+    text = F.rtrim(F.col("text"), F.lit("\r"))
+    found = CONTROL.replace("\\x1f", "\\x08\\x0a-\\x1f") if separator == TAB else CONTROL
+    return F.when(text.rlike(found), F.regexp_replace(text, found, " ")).otherwise(text)
+
+
+def _quoted(separator: str) -> str:
+    return f"\\{separator}" if separator in "|.^$*+?()[]{}\\" else separator
+
+
+def _problem(header: Header, longest: int) -> Column:
+    """Why the line cannot be read as a row, or null."""
+    text, width, size = F.col("text"), len(header.names), F.size("cells")
+    undecodable = text.isNull() if header.encoding == "utf-8" else text.contains(REPLACEMENT)
+    return (
+        F.when(F.octet_length("value") > longest, "overlong_line")
+        .when(undecodable, "undecodable")
+        .when(text.isin(*header.lines), "repeated_header")
+        .when(F.instr(text, "\0") > 0, "nul_byte")
+        .when(size < width, "too_few_fields")
+        .when(size > width, "too_many_fields")
+    )

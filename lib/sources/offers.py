@@ -1,0 +1,183 @@
+"""From cells to offers: the fields of `products`, each checked and bounded, and the reasons why a row is none.
+
+What is rejected and what is not: an offer without id, mall or name, or with an over-long name, cannot be worked with.
+A price that is there but is no amount is a sign of shifted columns, so the row is rejected; an absent price is null.
+An over-long brand or category is noise and counts as absent, as does a picture that is not on the web. A category that
+the taxonomy does not know is kept as delivered: the taxonomy belongs to `normalize`, and an unlabelled offer is still
+an offer.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lib.config import IngestSettings, RowFilter, Source
+from lib.sources.columns import API_PATH, Columns
+
+TEXT_FIELDS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4", "brnd_nm", "maker_nm",
+               "mall_brnd_nm", "mall_maker_nm")  # fmt: skip
+# What carries a row through duplicates and positions, beside the fields of `products`.
+TRACE = ("part", "block", "row", "position", "raw")
+LONGEST_ID = 200
+LONGEST_URL = 2048
+# Blanks that are none to `trim`: no-break, ideographic and zero-width space, byte order mark.
+BLANKS = " \u00a0\u3000\u200b\ufeff"
+LEVELS = 4
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+def offers(
+    records: DataFrame, places: Mapping[str, int], columns: Columns, source: Source, settings: IngestSettings
+) -> DataFrame:
+    """Offers of one source, good and bad.
+
+    Args:
+        records: TRACE, problem, cells, and mall, mall_name where files are named after malls.
+        places: column -> index in cells.
+
+    Returns:
+        TRACE, valid, reasons (codes; empty when valid), the fields of `products` but month and batch, and path (the
+        platform's category path of API items, for the taxonomy).
+    """
+    cell = _Cells(places, columns, source)
+    identity = F.concat(F.col("mall_id"), F.lit(":"), F.col("own_id"))
+    fields = records.select(
+        *TRACE,
+        "problem",
+        cell.own_id().alias("own_id"),
+        F.trim(cell.field("prod_nm"), F.lit(BLANKS)).alias("prod_nm"),
+        cell.mall_id().alias("mall_id"),
+        cell.mall_name().alias("mall_nm"),
+        *[_bounded(cell.category(field), settings.max_field_length).alias(field) for field in TEXT_FIELDS],
+        cell.field("price").alias("price_text"),
+        cell.image().alias("image_url"),
+        _bounded(cell.field("cat_id"), LONGEST_ID).alias("cat_id"),
+        cell.path().alias("path"),
+        cell.excluded().alias("excluded"),
+    ).withColumn("price", _price(F.col("price_text")))
+    checks = _checks(settings)
+    wrong = F.lit(False)
+    for condition in checks.values():
+        wrong = wrong | condition
+    return fields.select(
+        *TRACE,
+        (F.col("problem").isNull() & ~wrong).alias("valid"),
+        _reasons(checks).alias("reasons"),
+        identity.alias("product_id"),
+        "prod_nm", "mall_id", "mall_nm", *TEXT_FIELDS, "price", "image_url", "cat_id",
+        F.lit(source.name).alias("source"),
+        "path",
+    )  # fmt: skip
+
+
+def _checks(settings: IngestSettings) -> dict[str, Column]:
+    """Reason code -> condition (never null) that gives a row this reason."""
+    price = F.col("price")
+    return {
+        "no_id": F.col("own_id").isNull(),
+        "bad_id": F.coalesce(F.length("own_id") > LONGEST_ID, F.lit(False)),
+        "no_mall": F.col("mall_id").isNull(),
+        "bad_mall": F.coalesce(F.length("mall_id") > LONGEST_ID, F.lit(False)),
+        "empty_name": F.coalesce(F.col("prod_nm") == "", F.lit(True)),
+        "name_too_long": F.coalesce(F.length("prod_nm") > settings.max_name_length, F.lit(False)),
+        "bad_price": F.col("price_text").isNotNull() & F.coalesce(price < 0, F.lit(True)),
+        "excluded_by_filter": F.col("excluded"),
+    }
+
+
+def _reasons(checks: Mapping[str, Column]) -> Column:
+    """What cannot be read as a row has that one reason; else all that apply."""
+    codes = F.array_compact(F.array(*[F.when(condition, F.lit(code)) for code, condition in checks.items()]))
+    return F.when(F.col("problem").isNotNull(), F.array("problem")).otherwise(codes)
+
+
+class _Cells:
+    """Columns of a source as expressions."""
+
+    def __init__(self, places: Mapping[str, int], columns: Columns, source: Source) -> None:
+        self.places, self.columns, self.source = places, columns, source
+
+    def column(self, name: str) -> Column:
+        """The column's text without outer blanks; null where it is empty, absent or says 'no value'."""
+        if name not in self.places:
+            return F.lit(None).cast("string")
+        text = F.trim(F.get("cells", F.lit(self.places[name])))
+        return F.when(~text.isin("", *self.source.missing), text)
+
+    def field(self, field: str) -> Column:
+        """An offer field, from its column or as conf's constant."""
+        if field in self.source.constants:
+            return F.lit(self.source.constants[field])
+        name = self.columns.fields.get(field)
+        return F.lit(None).cast("string") if name is None else self.column(name)
+
+    def own_id(self) -> Column:
+        """The mall's id of the offer; where none is delivered, a hash of the record."""
+        if "id" in self.columns.fields or "id" in self.source.constants:
+            return self.field("id")
+        return F.md5(F.concat_ws("\t", F.col("raw").cast("string"), "cells"))
+
+    def mall_id(self) -> Column:
+        """The mall; a colon in a delivered name is written %3A, so that product_id stays unambiguous."""
+        if "mall_id" in self.columns.fields or "mall_id" in self.source.constants:
+            return F.replace(
+                F.replace(self.field("mall_id"), F.lit("%"), F.lit("%25")), F.lit(":"), F.lit("%3A")
+            )
+        return F.col("mall")
+
+    def mall_name(self) -> Column:
+        """The mall's display name."""
+        return F.coalesce(self.field("mall_nm"), F.col("mall_name"))
+
+    def category(self, field: str) -> Column:
+        """A text field; a mall category may come from a column with the whole path."""
+        path = self.source.category_path
+        if path is None or not field.startswith("mall_cat_nm_") or field in self.columns.fields:
+            return self.field(field)
+        whole = F.trim(self.column(path.column), F.lit(f" {path.strip}"))
+        levels = F.filter(
+            F.transform(F.split(whole, re.escape(path.separator)), F.trim), lambda level: level != F.lit("")
+        )
+        return F.get(levels, F.lit(int(field[-1]) - 1))
+
+    def image(self) -> Column:
+        """The picture's address; null unless it is one on the web."""
+        url = self.field("image_url")
+        start = F.lower(F.substring(url, 1, 8))
+        on_the_web = (start.startswith("http://") | (start == "https://")) & (F.length(url) <= LONGEST_URL)
+        return F.when(on_the_web & ~url.contains(" "), url)
+
+    def path(self) -> Column:
+        """The platform's category path of an API item as one text; null for other kinds."""
+        if self.source.kind != "api":
+            return F.lit(None).cast("string")
+        return F.concat_ws("\t", *[self.column(name) for name in API_PATH])
+
+    def excluded(self) -> Column:
+        """Whether one of the source's filters leaves the row out."""
+        kept = F.lit(True)
+        for row_filter in self.source.filters:
+            kept = kept & F.coalesce(self._passes(row_filter), F.lit(False))
+        return ~kept
+
+    def _passes(self, row_filter: RowFilter) -> Column:
+        text = self.column(row_filter.column)
+        value = text.try_cast("double") if isinstance(row_filter.value, float) else text
+        passed: Column = _COMPARE[row_filter.is_](value, F.lit(row_filter.value))
+        return passed
+
+
+def _bounded(text: Column, longest: int) -> Column:
+    return F.when(F.length(text) <= longest, text)
+
+
+def _price(text: Column) -> Column:
+    """A whole amount: '9800', '9,800원', '1899.0' (cut to whole); null where it is none."""
+    plain = F.regexp_replace(text, "[,\\s\u20a9원]", "")
+    return F.coalesce(text.try_cast("bigint"), F.floor(plain.try_cast("decimal(20,4)")).try_cast("bigint"))

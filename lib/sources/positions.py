@@ -1,0 +1,63 @@
+"""Finds the byte offset of lines that Spark read, for the few that are rejected.
+
+Spark tells which stretch of a file a row comes from and in what order. The stretch is read once more and its newlines
+counted; the rule of which line belongs to which stretch is Hadoop's: those that begin after its first byte (or at the
+file's) up to and including the first byte of the next.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+NEWLINE = 10
+
+
+def line_starts(path: str, block: int, block_bytes: int) -> npt.NDArray[np.int64]:
+    """Offsets in the file of the lines that belong to the stretch, in order."""
+    with Path(path).open("rb") as stream:
+        stream.seek(block)
+        data = np.frombuffer(stream.read(block_bytes), dtype=np.uint8)
+    size = Path(path).stat().st_size
+    starts = np.flatnonzero(data == NEWLINE).astype(np.int64) + block + 1
+    first = np.zeros(1 if block == 0 and size else 0, dtype=np.int64)
+    return np.concatenate([first, starts[starts < size]])
+
+
+def with_positions(rows: DataFrame, blocks: DataFrame, folder: str) -> DataFrame:
+    """Fill `position` (offset within the part) of the rows that lack it.
+
+    Args:
+        rows: part, block, row, position and anything else.
+        blocks: part, block, block_bytes, first_row: what Spark read, one row a stretch.
+        folder: where the parts lie.
+    """
+    places = rows.where("position IS NULL").join(F.broadcast(blocks), ["part", "block"], how="inner")
+    wanted = places.select(
+        "part", "block", "block_bytes", "row", (F.col("row") - F.col("first_row")).alias("index")
+    )
+
+    def locate(table: pa.Table) -> pa.Table:
+        part, block, length = (table.column(name)[0].as_py() for name in ("part", "block", "block_bytes"))
+        starts = line_starts(f"{folder}/p{part:019d}.txt", block, length)
+        found = starts[table.column("index").to_numpy()]
+        return pa.table(
+            {
+                "part": table.column("part"),
+                "block": table.column("block"),
+                "row": table.column("row"),
+                "found": found,
+            }
+        )
+
+    located = wanted.groupBy("part", "block").applyInArrow(
+        locate, "part long, block long, row long, found long"
+    )
+    return (
+        rows.join(located, ["part", "block", "row"], how="left")
+        .withColumn("position", F.coalesce("position", "found"))
+        .drop("found")
+    )
