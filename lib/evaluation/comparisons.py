@@ -34,15 +34,17 @@ def next_month(older: Predictions, newer: Predictions, rounds: int) -> dict[str,
     }
 
 
-def against_truth(seen: Predictions, true_labels: NDArray[np.int32], rounds: int) -> dict[str, Any]:
+def against_truth(
+    seen: Predictions, true_labels: NDArray[np.int32], given_right: Right, rounds: int
+) -> dict[str, Any]:
     """The model and the given labels against what the embedded market made each offer from (simulated).
 
     Args:
         seen: answers held against the given labels.
         true_labels: int32 [rows], -1 where the true leaf is not in the label map.
+        given_right: bool [rows], whether the given leaf is the true one.
     """
     right = (seen.predicted == true_labels) & (true_labels >= 0)
-    given_right = seen.label == true_labels
     return {
         "rows": len(seen),
         "accuracy": listed(bootstrap.mean(right, rounds)),

@@ -108,7 +108,7 @@ def evaluation(rows: int) -> dict[str, Any]:
         "peer": comparisons.against_peer(answered, 19_000, sample, main, seen["text_prod_output"], ROUNDS),
         "next_month": {"model_version": "2", "model_month": "2026-02"}
         | comparisons.next_month(older["output"], main, ROUNDS),
-        "truth": comparisons.against_truth(main, older["output"].label, ROUNDS),
+        "truth": comparisons.against_truth(main, older["output"].label, older["output"].correct, ROUNDS),
     }
 
 

@@ -1,0 +1,82 @@
+"""Scores a month of the warehouse into `predictions`, one slice per delivery."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lib import tables
+from lib.manifest import Outcome
+from lib.scoring.chosen import Chosen
+from lib.sources.latest import latest_products
+from schemas.predictions import PREDICTIONS
+from schemas.products import PRODUCTS
+from schemas.tokens import TOKENS
+
+# Confidences are told in tenths: how many products fall into each.
+TENTHS = 10
+LEVELS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
+
+
+def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> Outcome:
+    """Label every product that the month's tokens hold and write one slice per batch.
+
+    Where the tokens are another tokenizer's than the model's, the names are cut anew in the workers.
+
+    Raises:
+        UserError: the month has no tokens, or names cannot be cut here as in the model's training.
+    """
+    tokens = tables.read_month(spark, warehouse, TOKENS, month)
+    made_by = {str(row["tokenizer_key"]) for row in tokens.select("tokenizer_key").distinct().collect()}
+    same = made_by == {str(chosen.tokenizer["key"])}
+    rows = tokens if same else _texts(spark, warehouse, month, chosen)
+    outcome = Outcome(facts={"model_version": chosen.version, "tokens_reused": same})
+    total = 0
+    for batch in sorted(_batches(tokens) | _scored_batches(spark, warehouse, month, chosen.version)):
+        where = {"month": month, "batch": batch, "model_version": chosen.version}
+        wanted = rows.where(F.col("batch") == batch)
+        answered = (chosen.scorer.score_tokens if same else chosen.scorer.score_texts)(wanted, ["product_id"])
+        stamped = answered.withColumns({name: F.lit(value) for name, value in where.items()})
+        written = tables.write(stamped, warehouse, PREDICTIONS, where)
+        outcome.wrote(PREDICTIONS, where, written)
+        total += written.rows
+    outcome.exits = {"predictions": total}
+    outcome.facts |= confidences(
+        tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=chosen.version)
+    )
+    return outcome
+
+
+def confidences(predictions: DataFrame) -> dict[str, Any]:
+    """Mean confidence, mean entropy and the number of products in each tenth of confidence."""
+    tenth = F.least(F.floor(F.col("confidence") * TENTHS), F.lit(TENTHS - 1))
+    row = predictions.agg(
+        F.avg("confidence").alias("mean_confidence"),
+        F.avg("entropy").alias("mean_entropy"),
+        *(F.count_if(tenth == step).alias(f"tenth_{step}") for step in range(TENTHS)),
+    ).collect()[0]
+    return {
+        "mean_confidence": float(row["mean_confidence"] or 0),
+        "mean_entropy": float(row["mean_entropy"] or 0),
+        "by_tenth_of_confidence": [int(row[f"tenth_{step}"]) for step in range(TENTHS)],
+    }
+
+
+def _texts(spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> DataFrame:
+    """The products behind the tokens, as their malls wrote them."""
+    chosen.check_tokenizer()
+    products = latest_products(tables.read_month(spark, warehouse, PRODUCTS, month))
+    return products.select(
+        "batch", "product_id", F.col("prod_nm").alias("name"), F.concat_ws(" ", *LEVELS).alias("category")
+    )
+
+
+def _batches(frame: DataFrame) -> set[str]:
+    return {str(row["batch"]) for row in frame.select("batch").distinct().collect()}
+
+
+def _scored_batches(spark: SparkSession, warehouse: str, month: str, version: str) -> set[str]:
+    """Deliveries scored before: one that is gone since is emptied."""
+    if not tables.exists(spark, warehouse, PREDICTIONS):
+        return set()
+    return _batches(tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=version))
