@@ -66,6 +66,8 @@ def blocks(
     Raises:
         UserError: a column did not arrive or has another length.
     """
+    if not paths:
+        return
     reader = _open(paths, columns, feed)
     try:
         for path, block in zip(paths, reader, strict=True):

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lib.artefact import Artefact
@@ -63,17 +66,17 @@ def batches(
         raise ValueError(f"{start} is not of epoch {epoch}")
     skip = order.rows_to_skip(listing.rows, batch_size, start)
 
-    def read() -> Iterator[Block]:
-        todo = slice(start.files_done, None)
-        numbers, paths = listing.numbers[todo], listing.paths[todo]
-        if not paths:
-            return
-        for place, (number, block) in enumerate(
-            zip(numbers, blocks(paths, columns, widths, settings), strict=True)
-        ):
-            yield _ordered(block, split, seed, epoch, number, skip if place == 0 else 0)
+    def read() -> Iterator[tuple[Block, npt.NDArray[np.int64], int]]:
+        paths = listing.paths[start.files_done :]
+        for place, block in enumerate(blocks(paths, columns, widths, settings), start.files_done):
+            first = skip if place == start.files_done else 0
+            rows = _row_order(listing.rows[place], split, seed, epoch, listing.numbers[place])[first:]
+            yield block, rows, -(sum(listing.rows[:place]) + first) % batch_size
 
-    made = tf.data.Dataset.from_generator(read, output_signature=signature(columns, widths))
+    cut = partial(_batches_of_block, batch_size=batch_size)
+    kinds = (signature(columns, widths), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64))
+    made = tf.data.Dataset.from_generator(read, output_signature=kinds).flat_map(cut)
+    # Joins the two parts of a batch that lies across two files; all others pass as they are.
     made = made.rebatch(batch_size, drop_remainder=False)
     return made.prefetch(settings.prefetch) if settings.prefetch else made
 
@@ -129,9 +132,23 @@ def _rows_per_file(artefact: Artefact, split: str) -> list[int]:
     return [int(rows) for rows in splits[split]["rows_per_file"]]
 
 
-def _ordered(block: Block, split: str, seed: int, epoch: int, number: int, skip: int) -> Block:
-    """The block's rows as the epoch orders them, less those that have been in batches."""
-    if split != "train":
-        return {name: values[skip:] for name, values in block.items()}
-    rows = order.epoch_rows(len(next(iter(block.values()))), seed, epoch, number)[skip:]
-    return {name: values[rows] for name, values in block.items()}
+def _row_order(rows: int, split: str, seed: int, epoch: int, number: int) -> npt.NDArray[np.int64]:
+    return (
+        order.epoch_rows(rows, seed, epoch, number) if split == "train" else np.arange(rows, dtype=np.int64)
+    )
+
+
+def _batches_of_block(block: Block, rows: tf.Tensor, lead: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+    """A block's rows in their order: first the `lead` rows that complete the last file's batch, then whole batches.
+
+    The rows are picked here and not in the generator: TensorFlow copies them once, and without Python's lock.
+    """
+    total = tf.size(rows, out_type=tf.int64)
+    count = 1 + tf.maximum(total - lead + batch_size - 1, 0) // batch_size
+
+    def batch(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        end = lead + number * batch_size
+        picked = rows[tf.maximum(end - batch_size, 0) : tf.minimum(end, total)]
+        return {name: tf.gather(values, picked) for name, values in block.items()}
+
+    return tf.data.Dataset.range(tf.where(lead > 0, tf.constant(0, tf.int64), 1), count).map(batch)
