@@ -37,7 +37,7 @@ class Brands:
 
     def known(self, month: Integers) -> Integers:
         """How many brands exist in a month (0 is the market's first)."""
-        return np.asarray(self.first + self.new_per_month * np.maximum(month, 0), dtype=np.int64)
+        return self.first + self.new_per_month * np.where(month > 0, month, 0)
 
     def of(self, department: Integers, birth: Integers, item: Integers, generation: Integers) -> Integers:
         """The brand of each product, among those of its department that existed when it appeared."""

@@ -173,9 +173,9 @@ def _prices(market: Market, month: str, at: Listings) -> Integers:
     # The sum of 12 uniform draws less 6 is near enough a normal draw.
     normal = sum(chance.uniform("price", at.item, at.generation, draw) for draw in range(12)) - 6.0
     here = 0.95 + 0.1 * chance.uniform("mall price", at.slot, at.generation, market.month_number(month))
-    return np.maximum(np.round(middle * np.exp(_PRICE_SPREAD * normal) * here / 10) * 10, 100).astype(
-        np.int64
-    )
+    tens = np.round(middle * np.exp(_PRICE_SPREAD * normal) * here / 10)
+    won: Integers = np.maximum(tens * 10, 100).astype(np.int64)
+    return won
 
 
 def _write_parts(spark: SparkSession, text: str, month: str, parts: Path) -> tuple[dict[str, int], int, int]:
