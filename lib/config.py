@@ -444,7 +444,7 @@ class ShardsSettings(Settings):
     file_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 30)] = Field(
         default=96 << 20, description="row group before compression"
     )
-    compression: Literal["none", "snappy", "lz4", "zstd"] = "snappy"
+    compression: Literal["none", "snappy", "lz4", "zstd"] = "lz4"
     word_vocabulary: Literal["word2vec", "min_count"] = Field(
         default="word2vec", description="whose words name_ids come from"
     )

@@ -17,6 +17,8 @@ from lib.shards.row import ROW_SCHEMA, list_array
 from lib.text.grams import GramVocabulary
 from lib.text.vocabulary import Vocabulary
 
+# Pages of 1 MiB, the default, take a tenth longer to read; nobody reads a part of a row group.
+PAGE_BYTES = 16 << 20
 # What `write_files` needs of each row.
 COLUMNS = ("file", "name", "name_tokens", "category_tokens", "label", "level_labels", "weight", "product_id")
 WRITTEN = "file int, path string, rows bigint, names_cut bigint, grams_cut bigint"
@@ -112,6 +114,7 @@ def write_table(table: pa.Table, path: Path, compression: str) -> None:
         path,
         row_group_size=max(1, table.num_rows),
         compression=compression,
+        data_page_size=PAGE_BYTES,
         use_dictionary=False,
         write_statistics=False,
     )
