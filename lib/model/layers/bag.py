@@ -63,9 +63,12 @@ def _product(
     row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor
 ) -> Tensor:
     """Sparse [shape] times dense; the entries come ordered by row."""
+    rows, columns = shape
+    # One row more than needed: TensorFlow's kernel divides by the number of rows, and kills the process at none.
+    larger = tf.cast(tf.stack([rows + 1, columns]), tf.int64)
     matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
-        indices=tf.stack([row, column], axis=1), values=values, dense_shape=tf.cast(tf.stack(shape), tf.int64)
+        indices=tf.stack([row, column], axis=1), values=values, dense_shape=larger
     )
-    product = tf.raw_ops.SparseMatrixMatMul(a=matrix, b=dense)
+    product = tf.raw_ops.SparseMatrixMatMul(a=matrix, b=dense)[:rows]
     product.set_shape([None, dense.shape[1]])
     return product

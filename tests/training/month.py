@@ -1,0 +1,108 @@
+"""A tiny month as the stages before training leave it: vocabulary, word2vec and shards artefacts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lib import artefact
+from lib.artefact import Artefact, ArtefactWriter
+from lib.config import Config
+from lib.shards.row import ROW_SCHEMA, list_array
+from lib.text.grams import GRAMS_SCHEMA
+from lib.text.vocabulary import write_words
+from tests.training import toy
+
+MONTH = "2026-01"
+
+
+def config(tmp_path: Path, **train: Any) -> Config:
+    """A configuration for the toy task."""
+    return Config.model_validate(
+        {
+            "storage": {
+                "warehouse": str(tmp_path / "warehouse"),
+                "state": str(tmp_path / "state"),
+                "reports": str(tmp_path / "reports"),
+            },
+            "model": {**toy.SMALL, **toy.NO_DROPOUT},
+            "train": {"batch_size": 32, "epochs": 2, "learning_rate": 0.03, **train},
+        }
+    )
+
+
+def artefacts(warehouse: str, *, validation: int = 40) -> Artefact:
+    """Make all three; the shards are returned."""
+    vocabulary = artefact.make(warehouse, "vocabulary", MONTH, "v", _vocabulary)
+    word2vec = artefact.make(warehouse, "word2vec", MONTH, "w", _word2vec)
+    folders = {
+        "vocabulary": vocabulary.folder.relative_to(warehouse).as_posix(),
+        "word2vec": word2vec.folder.relative_to(warehouse).as_posix(),
+    }
+    splits = {"train": 96, "validation": validation, "test": 0}
+    return artefact.make(warehouse, "shards", MONTH, "s", lambda writer: _shards(writer, splits, folders))
+
+
+def _vocabulary(writer: ArtefactWriter) -> None:
+    _words(writer.file("words.parquet"))
+    tokens = [f"g{number}" for number in range(toy.GRAMS - 1)]
+    columns = {"token": tokens, "documents": [3] * len(tokens), "idf": [1.0] * len(tokens)}
+    pq.write_table(pa.table(columns, schema=GRAMS_SCHEMA), writer.file("grams.parquet"))
+
+
+def _word2vec(writer: ArtefactWriter) -> None:
+    _words(writer.file("words.parquet"))
+    vectors = np.random.default_rng(0).normal(size=(toy.WORDS, 8)).astype(np.float32)
+    np.save(writer.file("vectors.npy"), vectors, allow_pickle=False)
+
+
+def _words(path: Path) -> None:
+    tokens = [f"낱말{number}" for number in range(toy.WORDS - 2)]
+    write_words(path, tokens, list(range(len(tokens), 0, -1)))
+
+
+def _shards(writer: ArtefactWriter, splits: dict[str, int], folders: dict[str, str]) -> None:
+    for number, (split, count) in enumerate(splits.items()):
+        if count:
+            pq.write_table(_table(toy.rows(count, number)), writer.file(f"{split}/00000.parquet"))
+    leaves = [
+        {"label": label, "label_id": label + 10, "cat_id": f"c{label}", "path": ["a", str(label)]}
+        for label in range(toy.CLASSES)
+    ]
+    writer.file("label_map.json").write_text(json.dumps(leaves))
+    writer.facts = {
+        "months": [MONTH],
+        "splits": {
+            split: {"rows": count, "files": int(count > 0), "rows_per_file": [count] if count else []}
+            for split, count in splits.items()
+        },
+        "name_length": 6,
+        "category_length": 3,
+        "gram_length": 8,
+        "words": toy.WORDS,
+        "grams": toy.GRAMS,
+        "classes": toy.CLASSES,
+        "words_from": "vocabulary",
+        "tokenizer_key": "whitespace-1",
+        **folders,
+    }
+
+
+def _table(rows: dict[str, Any]) -> pa.Table:
+    count = len(rows["label"])
+    columns = {
+        **rows,
+        "level_labels": np.full((count, 4), -1, np.int32),
+        "row_id": np.arange(count),
+        "product_id": [f"m:{number}" for number in range(count)],
+    }
+    arrays = [
+        list_array(columns[field.name], field)
+        if pa.types.is_list(field.type)
+        else pa.array(columns[field.name], type=field.type)
+        for field in ROW_SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=ROW_SCHEMA)

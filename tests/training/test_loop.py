@@ -1,0 +1,152 @@
+"""The whole loop on a toy task."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.errors import UserError
+from lib.training import loop
+from lib.training.feed import MemoryFeed
+from lib.training.progress import TrainingProgress, figures
+from tests.training import toy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_separable_task_is_learnt_and_told() -> None:
+    training, told = toy.training(learning_rate=0.01, epochs=15, patience=15), []
+    history = loop.fit(training, toy.feed(), [told.append])
+    assert told == history
+    assert history[-1].loss < history[0].loss
+    found = loop.measure(training, toy.feed(), "validation")
+    assert found.rows == 60
+    assert min(found.accuracy.values()) > 0.9
+    assert "validation accuracy" in history[-1].sentence()
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    dropout = {"gram_dropout": 0.3, "fcl_dropout": 0.3}
+    made = []
+    for _ in range(2):
+        training = toy.training(model=dropout, epochs=1, seed=1)
+        loop.fit(training, toy.feed())
+        made.append(toy.weights(training))
+    assert all(np.array_equal(one, two) for one, two in zip(*made, strict=True))
+
+
+def test_another_seed_starts_elsewhere() -> None:
+    one, two = (toy.weights(toy.training(seed=seed)) for seed in (1, 2))
+    assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True) if a.ndim > 1)
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    training = toy.training(
+        learning_rate=1.5, schedule="constant", optimizer="sgd", epochs=8, patience=1, clip_norm=30.0
+    )
+    history = loop.fit(training, toy.feed())
+    scores = [epoch.score for epoch in history]
+    assert loop.measure(training, toy.feed(), "validation").accuracy["output"] == max(scores)
+    assert len(history) == 8 or loop.best_epoch(history) == len(history) - 1
+
+
+def test_a_row_without_label_changes_nothing() -> None:
+    spoiled = toy.rows(20, 3)
+    spoiled["label"][:] = -1
+    known = toy.rows(12, 1)
+    both = {name: np.concatenate([known[name], spoiled[name]]) for name in known}
+    made = []
+    for rows in (known, both):
+        training = toy.training(optimizer="sgd", epochs=1, train_rows=len(rows["label"]), warmup=0.0)
+        loop.refit(training, MemoryFeed({"train": rows}, 32), "train", 1)
+        made.append(toy.weights(training))
+    for one, two in zip(*made, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-7)
+
+
+def test_a_row_without_category_leaves_the_category_head_alone() -> None:
+    rows = toy.rows(32, 1)
+    rows["cat_ids"][:] = 0
+    training = toy.training(optimizer="sgd", epochs=1, train_rows=32)
+    before = [weight.numpy() for weight in training.model.get_layer("text_cat_output").weights]
+    loop.refit(training, MemoryFeed({"train": rows}, 32), "train", 1)
+    after = [weight.numpy() for weight in training.model.get_layer("text_cat_output").weights]
+    assert all(np.array_equal(one, two) for one, two in zip(before, after, strict=True))
+    assert (
+        loop.measure(training, MemoryFeed({"validation": rows}, 32), "validation").accuracy["text_cat_output"]
+        is None
+    )
+
+
+def test_a_loss_that_is_no_number_names_the_step() -> None:
+    rows = toy.rows(96, 1)
+    rows["weight"][:] = np.float32(3e38)
+    with pytest.raises(UserError, match=r"at step 1 \(epoch 1\); lower train.learning_rate"):
+        loop.fit(toy.training(train_rows=96), MemoryFeed({"train": rows}, 32))
+
+
+def test_an_empty_train_split_is_refused() -> None:
+    empty = {name: values[:0] for name, values in toy.rows(3, 0).items()}
+    with pytest.raises(UserError, match="no rows to train on"):
+        loop.fit(toy.training(), MemoryFeed({"train": empty}, 32))
+
+
+def test_without_validation_the_last_epoch_is_kept() -> None:
+    training = toy.training(epochs=2)
+    history = loop.fit(training, MemoryFeed({"train": toy.rows(64, 1)}, 32))
+    assert [epoch.score for epoch in history] == [None, None]
+    assert loop.best_epoch(history) == 2
+
+
+def test_progress_says_share_figures_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), TrainingProgress(200, "train") as progress:
+        progress.advance(50, "")
+        line = progress.line(figures(0.5, 0.25, 1234.0, 0.1))
+    assert line.startswith("25%, loss 0.5000, accuracy 0.2500, 1,234 rows/s, input wait 10%")
+    assert line.endswith("s left")
+
+
+REPLICAS = """
+import json
+import numpy as np
+from lib.training import loop
+from lib.training.strategy import make_strategy
+from tests.training import toy
+make_strategy(2)
+for replicas in (1, 2):
+    training = toy.training(replicas=replicas, clip_norm=0.5, average=0.9, epochs=2)
+    history = loop.fit(training, toy.feed(train=65))
+    print(json.dumps({
+        "loss": [epoch.loss for epoch in history],
+        "validation": [history[-1].validation.loss[head] for head in ("output", "text_cat_output")],
+        "weights": [float(np.abs(weight).sum()) for weight in toy.weights(training)],
+    }))
+"""
+
+
+def test_two_replicas_train_as_one() -> None:
+    """In a fresh process, as devices are set before TensorFlow starts; the last batch has one row, one replica none."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (json.loads(line) for line in done.stdout.splitlines()[-2:])
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    assert two["validation"] == pytest.approx(one["validation"], rel=1e-4)
+    assert two["weights"] == pytest.approx(one["weights"], rel=1e-4)
+
+
+def test_more_replicas_than_devices_are_refused() -> None:
+    with pytest.raises(UserError, match=r"train.replicas is 7"):
+        toy.training(replicas=7)

@@ -1,0 +1,47 @@
+"""The multitask loss on literal rows."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lib.training.losses import cross_entropy, weighted_loss
+
+LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], np.float32)
+HEADS = {"text_prod_output": 0.3, "text_cat_output": 0.5, "output": 1.0}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
+def test_cross_entropy_is_that_of_keras(smoothing: float) -> None:
+    labels = np.array([0, 1], np.int32)
+    expected = keras.losses.categorical_crossentropy(
+        np.eye(3, dtype=np.float32)[labels], LOGITS, from_logits=True, label_smoothing=smoothing
+    )
+    np.testing.assert_allclose(cross_entropy(LOGITS, labels, smoothing), expected, rtol=1e-5)
+
+
+def batch(labels: list[int], weights: list[float], categories: list[list[int]]) -> dict[str, tf.Tensor]:
+    return {
+        "label": tf.constant(labels),
+        "weight": tf.constant(weights),
+        "cat_ids": tf.constant(categories),
+    }
+
+
+def loss(labels: list[int], weights: list[float], categories: list[list[int]]) -> float:
+    logits = dict.fromkeys(HEADS, tf.constant(LOGITS))
+    return float(weighted_loss(logits, batch(labels, weights, categories), HEADS, 0.1))
+
+
+def test_rows_count_by_their_weight_and_heads_by_theirs() -> None:
+    first, second = np.array(cross_entropy(LOGITS, np.array([0, 1]), 0.1))
+    assert loss([0, 1], [1.0, 4.0], [[3], [3]]) == pytest.approx(1.8 * (first + 4 * second), rel=1e-6)
+
+
+def test_a_head_gets_no_loss_from_a_row_without_its_text() -> None:
+    first, second = np.array(cross_entropy(LOGITS, np.array([0, 1]), 0.1))
+    assert loss([0, 1], [1.0, 1.0], [[0], [3]]) == pytest.approx(1.3 * first + 1.8 * second, rel=1e-6)
+
+
+def test_a_row_without_label_adds_nothing() -> None:
+    assert loss([0, -1], [1.0, 1.0], [[3], [3]]) == loss([0, 2], [1.0, 0.0], [[3], [3]])
