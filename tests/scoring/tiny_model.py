@@ -43,7 +43,7 @@ LENGTHS = {"name_length": 6, "category_length": 4, "gram_length": 24}
 
 
 def make(
-    warehouse: str, month: str = "2026-01", steps: int = 60, leaves: list[tuple[str, list[str]]] | None = None
+    warehouse: str, month: str = "2026-01", steps: int = 12, leaves: list[tuple[str, list[str]]] | None = None
 ) -> Artefact:
     """Train the model and write it as train does."""
     chosen = leaves or LEAVES
@@ -109,8 +109,8 @@ def trained(architecture: Architecture, cat_ids: list[str], steps: int) -> keras
     label = np.array([cat_ids.index(cat_id) if cat_id in cat_ids else 0 for _, cat_id in NAMES])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(
-        keras.optimizers.Adam(0.03),
-        jit_compile=False,
+        keras.optimizers.Adam(0.1),
+        run_eagerly=True,
         loss={"output": loss, "text_prod_output": loss, "text_cat_output": loss},
     )
     targets = dict.fromkeys(("output", "text_prod_output", "text_cat_output"), label)

@@ -1,0 +1,67 @@
+"""A saved model as a function of names."""
+
+import numpy as np
+import pytest
+
+from lib.errors import UserError
+from lib.evaluation.sample import Sample
+from lib.scoring import recorded
+from lib.scoring.batch import answers
+from lib.scoring.predictor import INPUT_OF_COLUMN, Predictor, check_same_tokens
+from tests.scoring.tiny_model import NAMES, TOKENIZER_KEY, encoded
+
+TEXTS = [name for name, _ in NAMES]
+
+
+def _inputs(predictor: Predictor) -> dict[str, np.ndarray]:
+    return predictor.vectorised(TEXTS, [name.split() for name in TEXTS], [[] for _ in TEXTS])
+
+
+def test_names_become_the_ids_that_training_saw(predictor: Predictor) -> None:
+    for column, values in encoded(TEXTS).items():
+        np.testing.assert_array_equal(_inputs(predictor)[INPUT_OF_COLUMN[column]], values, err_msg=column)
+
+
+def test_answers_are_the_same_in_batches_of_any_size(predictor: Predictor) -> None:
+    whole, cut = (answers(predictor, _inputs(predictor), size) for size in (100, 4))
+    np.testing.assert_array_equal(whole.top, cut.top)
+    np.testing.assert_allclose(whole.probability, cut.probability, atol=1e-6)
+    assert [predictor.cat_ids[label] for label in whole.top[:, 0]] == [cat_id for _, cat_id in NAMES]
+
+
+def test_answers_are_repeatable_so_dropout_is_off(predictor: Predictor) -> None:
+    first, second = (predictor.logits(_inputs(predictor))["output"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_main_logits_are_those_of_the_answering_head(predictor: Predictor) -> None:
+    inputs = _inputs(predictor)
+    np.testing.assert_allclose(predictor.main_logits(inputs), predictor.logits(inputs)["output"], atol=1e-5)
+
+
+def test_temperature_is_applied_to_confidences(predictor: Predictor) -> None:
+    logits = predictor.main_logits(_inputs(predictor)) / predictor.saved.temperature
+    expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    found = answers(predictor, _inputs(predictor), 100)
+    np.testing.assert_allclose(found.probability[:, 0], expected.max(axis=1), rtol=1e-5)
+    assert predictor.saved.temperature == 1.25
+
+
+def test_tokens_of_another_tokenizer_are_refused(predictor: Predictor) -> None:
+    check_same_tokens(predictor, [TOKENIZER_KEY])
+    with pytest.raises(UserError, match="okt/9"):
+        check_same_tokens(predictor, [TOKENIZER_KEY, "okt/9"])
+
+
+def test_sampled_names_are_recorded_for_every_head(predictor: Predictor) -> None:
+    tokens = np.empty(6, object)
+    tokens[:] = [name.split() for name in TEXTS]
+    nothing = np.empty(6, object)
+    nothing[:] = [[] for _ in TEXTS]
+    given = np.array([cat_id for _, cat_id in NAMES], object)
+    sample = Sample(np.array(TEXTS, object), tokens, nothing, given, None, 6)
+    labels = np.array([predictor.labels[cat_id] for _, cat_id in NAMES[:5]] + [-1], np.int32)
+    seen = recorded.on_names(predictor, recorded.hierarchy_of(predictor), sample, labels, 4)
+    assert set(seen) == {"text_prod_output", "text_cat_output", "output"}
+    assert seen["output"].correct.tolist() == [True] * 5 + [False]
