@@ -37,14 +37,14 @@ class Brands:
 
     def known(self, month: Integers) -> Integers:
         """How many brands exist in a month (0 is the market's first)."""
-        return self.first + self.new_per_month * np.where(month > 0, month, 0)
+        return self.first + self.new_per_month * np.maximum(month, 0)
 
     def of(self, department: Integers, birth: Integers, item: Integers, generation: Integers) -> Integers:
         """The brand of each product, among those of its department that existed when it appeared."""
         known = self.known(birth)
         here = np.maximum((known - department + self.departments - 1) // self.departments, 1)
         rank = np.floor(here * self.chance.uniform("brand", item, generation) ** FAVOUR).astype(np.int64)
-        return (department + self.departments * rank) % known
+        return np.mod(department + self.departments * rank, known, dtype=np.int64)
 
     def hangul(self, brand: Integers) -> Words:
         return self._names(brand, 0)

@@ -1,11 +1,13 @@
 """Delivers a month: every mall's EP feed, the platform's taxonomy, and the true labels.
 
-Spark makes the offers in ranges of slots, each range into one plain part file a mall; then one task a mall joins its
-parts in order into the feed as the mall delivers it. So the feeds are byte for byte the same however the work was cut,
+Spark makes the offers in ranges of slots, each range into one plain part file a mall; then each mall's parts are
+joined in order into the feed as the mall delivers it. So the feeds are byte for byte the same however the work was cut,
 and neither step holds more than one range or one block in memory. `deliveries` must be a folder that the driver and
 all workers see.
 """
 
+import contextlib
+import errno
 import gzip
 import hashlib
 import json
@@ -24,6 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lib.config import Mall, MarketSettings
+from lib.errors import UserError
 from lib.marketplace.chance import Integers
 from lib.marketplace.names import Names
 from lib.marketplace.offers import Listings, Market, market_of, settings_text
@@ -37,6 +40,8 @@ SUFFIX = {"none": ".tsv", "gz": ".tsv.gz", "xz": ".tsv.xz"}
 # About 20 MB of Python strings a range: small beside a worker, large enough that opening files does not matter.
 RANGE_ROWS = 20_000
 COPY_BYTES = 1 << 20
+# Two runs that end at once collide once or twice; more means that something keeps delivering.
+PLACING_ATTEMPTS = 20
 # A simulated delivery is compressed to be read as one, not to be small.
 GZ_LEVEL, XZ_PRESET = 4, 1
 _PRICE_MIDDLE = {
@@ -219,7 +224,7 @@ def _write_range(market: Market, month: str, slots: Integers, parts: Path, numbe
 
 
 def _join_parts(spark: SparkSession, text: str, work: Path) -> None:
-    """One task a mall: header and parts in order, as the mall compresses them."""
+    """For each mall, header and parts in order, as the mall compresses them."""
     malls = len(market_of(text).malls.malls)
 
     def join(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
@@ -227,7 +232,8 @@ def _join_parts(spark: SparkSession, text: str, work: Path) -> None:
             _join_mall(mall, work)
             yield pd.DataFrame({"mall_id": [mall.id]})
 
-    joined = spark.range(0, malls, 1, numPartitions=malls).mapInPandas(join, "mall_id string").count()
+    tasks = min(malls, spark.sparkContext.defaultParallelism)
+    joined = spark.range(0, malls, 1, numPartitions=tasks).mapInPandas(join, "mall_id string").count()
     if joined != malls:
         raise RuntimeError(f"{joined} of {malls} malls were delivered to {work}")
 
@@ -253,9 +259,25 @@ def _compressed(plain: BinaryIO, compression: str) -> Any:
 
 
 def _put_in_place(work: Path, target: Path) -> None:
-    """Rename the finished folder to its name; an earlier delivery goes only then."""
-    old = work.with_name(f"{work.name}-old")
-    if target.exists():
-        target.rename(old)
-    work.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    """Rename the finished folder to its name; an earlier delivery goes only then.
+
+    A folder cannot replace a full one in one step, so of runs that end at the same moment each moves away what the
+    other has just put there, until its own stays or its tries are over.
+
+    Raises:
+        UserError: other runs keep delivering the same month.
+    """
+    for attempt in range(PLACING_ATTEMPTS):
+        old = work.with_name(f"{work.name}-old-{attempt}")
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(old)
+        try:
+            work.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+    raise UserError(f"{target} is being delivered by other runs; let them end, then run this stage again")

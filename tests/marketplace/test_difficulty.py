@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
@@ -37,7 +38,7 @@ class Month:
 def month(spark: SparkSession, market: Market) -> Month:
     listings = market.listings(MONTHS[0], np.arange(ROWS))
     titles = Names(market, MONTHS[0], listings).titles()
-    frame = spark.createDataFrame(list(enumerate(titles)), "row int, name string")
+    frame = spark.createDataFrame(pd.DataFrame({"row": range(ROWS), "name": titles}))
     held = frame.select("row", _is_held()).orderBy("row")
     flags = np.array([row["held"] for row in held.collect()])
     return Month(np.array(titles, dtype=object), listings.given, listings.leaf, flags)

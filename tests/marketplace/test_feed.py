@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,22 @@ def test_a_delivery_that_fails_leaves_the_earlier_one(
     place = feed.folder(small, MONTH)
     assert contents(place) == first
     assert [path.name for path in place.parent.iterdir()] == [MONTH]
+
+
+def test_runs_that_end_at_once_leave_one_whole_delivery(tmp_path: Path) -> None:
+    def deliver(number: int) -> None:
+        work = tmp_path / f".{MONTH}-{number}"
+        work.mkdir()
+        for name in ("first", "second"):
+            (work / name).write_text(str(number))
+        feed._put_in_place(work, tmp_path / MONTH)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(deliver, range(200)))
+    assert [path.name for path in tmp_path.iterdir()] == [MONTH]
+    kept = {file.name: file.read_text() for file in (tmp_path / MONTH).iterdir()}
+    assert kept.keys() == {"first", "second"}
+    assert kept["first"] == kept["second"]
 
 
 def test_the_job_skips_what_is_there_and_delivers_again_what_is_gone(
