@@ -31,6 +31,8 @@ $(READY): requirements/$(LOCK).lock requirements/installer.lock requirements/jar
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --require-hashes -r requirements/installer.lock
 	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements/$(LOCK).lock
+	@# Lets `.venv/bin/spark-submit jobs/x.py` and its workers import lib and schemas from this checkout.
+	@echo "$(CURDIR)" > $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/catmatch.pth
 	$(RUN) -m lib.session
 	@rm -f $(VENV)/.ready-*
 	@touch $@
