@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lib.config import Encoding
 from lib.errors import UserError
 from lib.sources.columns import CONTROL, Columns, check_header
 from lib.sources.staging import Part
@@ -28,14 +27,12 @@ class Header:
     """The first line of one or more files.
 
     Attributes:
-        lines: it as bytes, with and without what Spark may leave off (a byte order mark).
+        text: it, decoded, without byte order mark (which Spark leaves off too) and line end.
         names: the column names in order.
-        encoding: of the files.
     """
 
-    lines: tuple[str, ...]
+    text: str
     names: tuple[str, ...]
-    encoding: Encoding
 
 
 def by_header(
@@ -68,7 +65,7 @@ def read_header(part: Part, columns: Columns, separator: str, longest: int) -> H
     except UnicodeDecodeError:
         raise UserError(f"{file}: its first line is not {encoding}; declare the source's encoding") from None
     names = [name.strip() for name in text.rstrip("\r").split(separator)]
-    return Header((text,), tuple(check_header(names, columns, file)), encoding)
+    return Header(text.rstrip("\r"), tuple(check_header(names, columns, file)))
 
 
 def read_lines(
@@ -87,8 +84,8 @@ def read_lines(
         F.monotonically_increasing_id().bitwiseAND(F.lit(ROW_IN_PARTITION)).alias("row"),
         F.lit(None).cast("long").alias("position"),
         F.col("value"),
-        _decoded(header.encoding).alias("text"),
     )
+    lines = lines.withColumn("text", _decoded(parts))
     # One more than there should be: a longer line shows as too long, and a million tabs make no million cells.
     cells = F.split(_without_controls(separator), _quoted(separator), len(header.names) + 1)
     read = lines.withColumn("cells", cells)
@@ -100,18 +97,22 @@ def read_lines(
     )  # fmt: skip
 
 
-def _decoded(encoding: Encoding) -> Column:
-    """The line as text; null (or with a replacement character) where bytes cannot be decoded."""
+def _decoded(parts: Sequence[Part]) -> Column:
+    """The line as text without its line end; null where bytes cannot be decoded."""
     value = F.col("value")
-    if encoding == "utf-8":
-        return F.when(F.is_valid_utf8(value), value)
+    utf8 = F.when(F.is_valid_utf8(value), value)
+    others = [part.number for part in parts if part.delivery.encoding == "cp949"]
+    if not others:
+        return F.rtrim(utf8, F.lit("\r"))
     # Needs spark.sql.legacy.javaCharsets and codingErrorAction (lib/session.py): else Spark knows no CP949.
-    return F.decode(value.cast("binary"), "MS949")
+    decoded = F.decode(value.cast("binary"), "MS949")
+    cp949 = F.when(~decoded.contains(REPLACEMENT), decoded)
+    return F.rtrim(F.when(F.col("part").isin(others), cp949).otherwise(utf8), F.lit("\r"))
 
 
 def _without_controls(separator: str) -> Column:
     """The text with blanks for control characters; the pattern is applied only to lines that have one."""
-    text = F.rtrim(F.col("text"), F.lit("\r"))
+    text = F.col("text")
     found = CONTROL.replace("\\x1f", "\\x08\\x0a-\\x1f") if separator == TAB else CONTROL
     return F.when(text.rlike(found), F.regexp_replace(text, found, " ")).otherwise(text)
 
@@ -123,11 +124,10 @@ def _quoted(separator: str) -> str:
 def _problem(header: Header, longest: int) -> Column:
     """Why the line cannot be read as a row, or null."""
     text, width, size = F.col("text"), len(header.names), F.size("cells")
-    undecodable = text.isNull() if header.encoding == "utf-8" else text.contains(REPLACEMENT)
     return (
         F.when(F.octet_length("value") > longest, "overlong_line")
-        .when(undecodable, "undecodable")
-        .when(text.isin(*header.lines), "repeated_header")
+        .when(text.isNull(), "undecodable")
+        .when(text == header.text, "repeated_header")
         .when(F.instr(text, "\0") > 0, "nul_byte")
         .when(size < width, "too_few_fields")
         .when(size > width, "too_many_fields")

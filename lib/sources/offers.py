@@ -47,7 +47,12 @@ def offers(
     """
     cell = _Cells(places, columns, source)
     identity = F.concat(F.col("mall_id"), F.lit(":"), F.col("own_id"))
-    fields = records.select(
+    # Each cell is trimmed once: Spark does not merge steps whose results are used more than once.
+    trimmed = records.select(
+        *TRACE, "problem", "cells", "mall", "mall_name",
+        *[F.trim(F.get("cells", F.lit(places[name]))).alias(_cell(name, places)) for name in cell.read()],
+    )  # fmt: skip
+    fields = trimmed.select(
         *TRACE,
         "problem",
         cell.own_id().alias("own_id"),
@@ -103,11 +108,15 @@ class _Cells:
     def __init__(self, places: Mapping[str, int], columns: Columns, source: Source) -> None:
         self.places, self.columns, self.source = places, columns, source
 
+    def read(self) -> list[str]:
+        """The wanted columns that are there."""
+        return [name for name in self.columns.wanted if name in self.places]
+
     def column(self, name: str) -> Column:
         """The column's text without outer blanks; null where it is empty, absent or says 'no value'."""
         if name not in self.places:
             return F.lit(None).cast("string")
-        text = F.trim(F.get("cells", F.lit(self.places[name])))
+        text = F.col(_cell(name, self.places))
         return F.when(~text.isin("", *self.source.missing), text)
 
     def field(self, field: str) -> Column:
@@ -171,6 +180,11 @@ class _Cells:
         value = text.try_cast("double") if isinstance(row_filter.value, float) else text
         passed: Column = _COMPARE[row_filter.is_](value, F.lit(row_filter.value))
         return passed
+
+
+def _cell(name: str, places: Mapping[str, int]) -> str:
+    """Name of a trimmed cell: its place, so that no delivered name can clash with ours."""
+    return f"cell_{places[name]}"
 
 
 def _bounded(text: Column, longest: int) -> Column:

@@ -28,36 +28,24 @@ def line_starts(path: str, block: int, block_bytes: int) -> npt.NDArray[np.int64
 
 
 def with_positions(rows: DataFrame, blocks: DataFrame, folder: str) -> DataFrame:
-    """Fill `position` (offset within the part) of the rows that lack it.
+    """Fill `position` (offset within the part) of rows that Spark read as lines.
 
     Args:
         rows: part, block, row, position and anything else.
         blocks: part, block, block_bytes, first_row: what Spark read, one row a stretch.
         folder: where the parts lie.
     """
-    places = rows.where("position IS NULL").join(F.broadcast(blocks), ["part", "block"], how="inner")
-    wanted = places.select(
-        "part", "block", "block_bytes", "row", (F.col("row") - F.col("first_row")).alias("index")
-    )
+    placed = rows.join(F.broadcast(blocks.drop("lines")), ["part", "block"], how="inner")
 
     def locate(table: pa.Table) -> pa.Table:
-        part, block, length = (table.column(name)[0].as_py() for name in ("part", "block", "block_bytes"))
-        starts = line_starts(f"{folder}/p{part:019d}.txt", block, length)
-        found = starts[table.column("index").to_numpy()]
-        return pa.table(
-            {
-                "part": table.column("part"),
-                "block": table.column("block"),
-                "row": table.column("row"),
-                "found": found,
-            }
+        """One stretch's rows; no more than the stretch holds, so they fit in memory."""
+        part, block, length, first = (
+            table.column(name)[0].as_py() for name in ("part", "block", "block_bytes", "first_row")
         )
+        starts = line_starts(f"{folder}/p{part:019d}.txt", block, length)
+        found = pa.array(starts[table.column("row").to_numpy() - first])
+        located = table.set_column(table.schema.get_field_index("position"), "position", found)
+        return located.select(rows_columns)
 
-    located = wanted.groupBy("part", "block").applyInArrow(
-        locate, "part long, block long, row long, found long"
-    )
-    return (
-        rows.join(located, ["part", "block", "row"], how="left")
-        .withColumn("position", F.coalesce("position", "found"))
-        .drop("found")
-    )
+    rows_columns = list(rows.columns)
+    return placed.groupBy("part", "block").applyInArrow(locate, rows.schema)
