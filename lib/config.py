@@ -29,6 +29,7 @@ Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Loss = Annotated[float, Field(ge=0, le=100)]
+Activation = Literal["relu", "elu", "gelu", "tanh", "selu", "silu"]
 Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
@@ -143,40 +144,40 @@ class ReportSettings(Settings):
 class ModelSettings(Settings):
     """The network (lib/model/build.py); names follow the published system's tuning."""
 
-    text_branch: Literal["grams_and_words", "textcnn"] = Field(
-        "grams_and_words",
-        description="textcnn is the published model; grams_and_words adds what wins on real names",
+    text_branch: Literal["grams", "grams_and_words", "textcnn"] = Field(
+        default="grams_and_words", description="textcnn is the published model; grams win on short noisy names"
     )
     embedding: Literal["random", "word2vec"] = "random"
-    freeze_embedding: bool = Field(False, description="keep the word vectors as they start")
+    freeze_embedding: bool = Field(default=False, description="keep the word vectors as they start")
     embedding_size: Positive = 64
     widths: list[Positive] = Field(default=[1, 2, 3, 4], min_length=1, max_length=16)
-    filters: Positive = Field(128, description="filters of each width")
-    cnn_activation: Literal["relu", "elu", "gelu", "tanh", "selu", "silu"] = "relu"
-    fcl_dim: Positive = Field(256, description="units of the dense layer of a text branch")
-    fcl_activation: Literal["relu", "elu", "gelu", "tanh", "selu", "silu"] = "relu"
+    filters: Positive = Field(default=128, description="filters of each width")
+    cnn_activation: Activation = "relu"
+    fcl_dim: Positive = Field(default=256, description="units of the dense layer of a text branch")
+    fcl_activation: Activation = "relu"
     embedding_dropout: Dropout = 0.1
     cnn_dropout: Dropout = 0.3
     fcl_dropout: Dropout = 0.3
-    bag_size: Count = Field(
-        64, description="width of a gram's vector on the way to the hidden layer; 0: no such path"
-    )
-    gram_fcl_dim: Positive = Field(512, description="units of that hidden layer")
-    wide_size: Count = Field(
-        128, description="width of a gram's vector straight to the classes; 0: no such path"
-    )
+    gram_dropout: Dropout = Field(default=0.2, description="share of a name's grams left out at each step")
+    bag_size: Positive = Field(default=128, description="width of a gram's vector before the hidden layer")
+    bag_dropout: Dropout = 0.1
+    bag_straight: bool = Field(default=True, description="these vectors also go straight to the classes")
     gram_spread: Annotated[float, Field(gt=0, le=10)] = Field(
-        0.05, description="standard deviation of fresh gram vectors"
+        default=0.1, description="standard deviation of fresh gram vectors"
     )
-    gram_dropout: Dropout = Field(0.2, description="share of a name's grams left out at each step")
-
-    @model_validator(mode="after")
-    def _has_a_gram_path(self) -> "ModelSettings":
-        if self.text_branch == "grams_and_words" and not self.bag_size + self.wide_size:
-            raise ValueError(
-                "model.bag_size and model.wide_size are both 0; set text_branch: textcnn for no grams"
-            )
-        return self
+    gram_scale: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=5.0, description="what their sum is multiplied by: how fast they learn"
+    )
+    gram_fcl_dim: Positive = Field(default=512, description="units of the hidden layer over them")
+    gram_fcl_dropout: Dropout = 0.5
+    wide_size: Count = Field(default=0, description="width of further gram vectors that only go straight to the classes")
+    margin: bool = Field(
+        default=True, description="a number for each gram and class, trained one class against the rest"
+    )
+    margin_scale: Annotated[float, Field(gt=0, le=1000)] = Field(default=20.0, description="as gram_scale, for these")
+    margin_weight: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=2.0, description="how much they say in the end, beside the log probabilities"
+    )
 
 
 class HeadWeights(Settings):
@@ -185,6 +186,7 @@ class HeadWeights(Settings):
     text_prod_output: Loss = 0.3
     text_cat_output: Loss = 0.3
     output: Annotated[float, Field(gt=0, le=100)] = 1.0
+    margin: Loss = Field(default=1.0, description="the squared hinge loss of model.margin")
 
 
 class TrainSettings(Settings):

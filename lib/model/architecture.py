@@ -14,6 +14,8 @@ NAME_INPUT, CATEGORY_INPUT, GRAMS_INPUT, GRAM_WEIGHTS_INPUT = (
     "gram_weights",
 )
 # Heads in the order of the published system; `output` sits on the concatenation of the branches.
+# Numbers a table of margins may have: 0.8 GB, thrice that with Adam's slots.
+MOST_MARGINS = 200_000_000
 HEADS = ("text_prod_output", "text_cat_output", "output")
 MAIN_HEAD = "output"
 
@@ -60,9 +62,19 @@ class Architecture:
 
     @staticmethod
     def of_shards(facts: Mapping[str, Any], settings: ModelSettings) -> "Architecture":
-        """The architecture for rows of a shards artefact, from its facts."""
+        """The architecture for rows of a shards artefact, from its facts.
+
+        Raises:
+            UserError: margins of every gram and class would not fit into memory.
+        """
         sizes = ("words", "grams", "classes", "name_length", "category_length", "gram_length")
-        return Architecture(**{size: int(facts[size]) for size in sizes}, settings=settings)
+        made = Architecture(**{size: int(facts[size]) for size in sizes}, settings=settings)
+        if settings.margin and settings.text_branch != "textcnn" and made.grams * made.classes > MOST_MARGINS:
+            raise UserError(
+                f"model.margin keeps a number for each of {made.grams} grams and {made.classes} classes, over the "
+                f"{MOST_MARGINS} that fit; set model.margin=false and model.wide_size=128"
+            )
+        return made
 
 
 def _size(record: Mapping[str, Any], name: str) -> int:

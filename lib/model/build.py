@@ -1,47 +1,93 @@
 """The text part of the multimodal multitask model: name and mall category in, logits of three heads out.
 
 `textcnn` is the published model: embedding, filters of several widths, max-over-time pooling, dropout, dense, softmax.
-`grams_and_words` puts beside its name branch what wins on short noisy names: a bag of character grams through a hidden
-layer, and a wide path from gram vectors straight to the classes.
+`grams` and `grams_and_words` read the name as a bag of character grams, which wins on short noisy names, without or
+with the TextCNN beside it: gram vectors through a hidden layer and straight to the classes, and (`margin`) a number for
+each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, NAME_INPUT, Architecture
 from lib.model.layers.bag import WeightedBag
 from lib.model.layers.gram_dropout import GramDropout
+from lib.model.layers.margin import Blend, Margin
+from lib.model.layers.start import Beside
 from lib.model.layers.table import Lookup, Tensor
 from lib.model.layers.text_cnn import TextCNN
 
+MARGIN = "margin"
 
-def build(architecture: Architecture, embedding: NDArray[Any] | None = None) -> keras.Model:
+
+@dataclass(frozen=True)
+class Networks:
+    """Two views of the same layers.
+
+    Attributes:
+        scoring: a dict of the four inputs (int32 ids [batch, length], float32 weights) to a dict of logits
+            [batch, classes], one entry per head.
+        training: the same inputs to what the loss is taken of: the heads before the margins are added, and the margins
+            (entry MARGIN) where the settings have them.
+    """
+
+    scoring: keras.Model
+    training: keras.Model
+
+
+@dataclass(frozen=True)
+class _Grams:
+    """What the bag of grams gives: features for the heads, and margins or None."""
+
+    features: list[Any]
+    margins: Any
+
+
+def build(architecture: Architecture, embedding: NDArray[np.float32] | None = None) -> keras.Model:
+    """The scoring network of `networks`."""
+    return networks(architecture, embedding).scoring
+
+
+def networks(architecture: Architecture, embedding: NDArray[np.float32] | None = None) -> Networks:
     """A fresh model.
 
     Args:
         architecture: sizes and settings.
         embedding: word vectors [words, embedding_size] to start from (and to keep, if the settings freeze them);
             random ones where None.
-
-    Returns:
-        A model from a dict of the four inputs (int32 ids [batch, length], float32 weights) to a dict of logits
-        [batch, classes], one entry per head.
     """
     inputs = _inputs(architecture)
     words = _word_table(architecture, embedding)
-    name = _text("name", inputs[NAME_INPUT], words, architecture)
     category = _text("category", inputs[CATEGORY_INPUT], words, architecture)
-    of_name = [name]
-    if architecture.settings.text_branch == "grams_and_words":
-        of_name = [name, *_grams(inputs[GRAMS_INPUT], inputs[GRAM_WEIGHTS_INPUT], architecture)]
+    grams = _Grams([], None)
+    of_name: list[Any] = []
+    if architecture.settings.text_branch != "grams":
+        of_name.append(_text("name", inputs[NAME_INPUT], words, architecture))
+    if architecture.settings.text_branch != "textcnn":
+        grams = _grams(inputs[GRAMS_INPUT], inputs[GRAM_WEIGHTS_INPUT], architecture)
+        of_name.extend(grams.features)
     heads = {
         "text_prod_output": _head("text_prod_output", of_name, architecture),
         "text_cat_output": _head("text_cat_output", [category], architecture),
         "output": _head("output", [*of_name, category], architecture),
     }
-    return keras.Model(inputs, heads, name="catmatch")
+    return _with_margins(inputs, heads, grams.margins, architecture)
+
+
+def _with_margins(inputs: Any, heads: dict[str, Any], margins: Any, architecture: Architecture) -> Networks:
+    if margins is None:
+        model = keras.Model(inputs, heads, name="catmatch")
+        return Networks(model, model)
+    blended = {
+        head: Blend(architecture.settings.margin_weight, name=f"{head}_blend")((heads[head], margins))
+        for head in ("text_prod_output", "output")
+    }
+    scoring = keras.Model(inputs, {**heads, **blended}, name="catmatch")
+    return Networks(scoring, keras.Model(inputs, {**heads, MARGIN: margins}, name="catmatch_training"))
 
 
 def _inputs(architecture: Architecture) -> dict[str, Any]:
@@ -54,7 +100,7 @@ def _inputs(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _word_table(architecture: Architecture, embedding: NDArray[Any] | None) -> Lookup:
+def _word_table(architecture: Architecture, embedding: NDArray[np.float32] | None) -> Lookup:
     """One word table for names and mall categories: both are vectorised by the same vocabulary."""
     settings = architecture.settings
     return Lookup(
@@ -72,27 +118,33 @@ def _text(name: str, ids: Tensor, words: Lookup, architecture: Architecture) -> 
     vectors = keras.layers.Dropout(settings.embedding_dropout, name=f"{name}_embedding_dropout")(words(ids))
     cnn = TextCNN(settings.widths, settings.filters, settings.cnn_activation, name=f"{name}_cnn")
     pooled = keras.layers.Dropout(settings.cnn_dropout, name=f"{name}_cnn_dropout")(cnn((vectors, ids)))
-    return _dense(name, pooled, settings.fcl_dim, architecture)
+    return _dense(name, pooled, settings.fcl_dim, settings.fcl_dropout, architecture)
 
 
-def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> list[Tensor]:
-    """The hidden and the wide path over one table, whose rows hold both paths' vectors side by side."""
+def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:
+    """All paths over one table, whose rows hold the paths' numbers side by side: it is read and updated once."""
     settings = architecture.settings
+    classes = architecture.classes if settings.margin else 0
+    bag_end = classes + settings.bag_size
+    start = Beside(classes, settings.gram_spread)
     kept = GramDropout(settings.gram_dropout, name="gram_dropout")(weights)
-    width = settings.bag_size + settings.wide_size
-    bag = WeightedBag(architecture.grams, width, spread=settings.gram_spread, name="gram_table")((ids, kept))
-    paths = []
-    if settings.bag_size:
-        paths.append(_dense("grams", bag[:, : settings.bag_size], settings.gram_fcl_dim, architecture))
+    table = WeightedBag(architecture.grams, bag_end + settings.wide_size, start=start, name="gram_table")
+    sums = table((ids, kept))
+    margins = Margin(settings.margin_scale, name=MARGIN)(sums[:, :classes]) if classes else None
+    scaled = keras.layers.Rescaling(settings.gram_scale, name="gram_scale")(sums[:, classes:])
+    bag = keras.layers.Dropout(settings.bag_dropout, name="bag_dropout")(scaled[:, : settings.bag_size])
+    features = [_dense("grams", bag, settings.gram_fcl_dim, settings.gram_fcl_dropout, architecture)]
+    if settings.bag_straight:
+        features.append(bag)
     if settings.wide_size:
-        paths.append(bag[:, settings.bag_size :])
-    return paths
+        features.append(scaled[:, settings.bag_size :])
+    return _Grams(features, margins)
 
 
-def _dense(name: str, features: Tensor, size: int, architecture: Architecture) -> Tensor:
-    settings = architecture.settings
-    hidden = keras.layers.Dense(size, activation=settings.fcl_activation, name=f"{name}_dense")(features)
-    return keras.layers.Dropout(settings.fcl_dropout, name=f"{name}_dropout")(hidden)
+def _dense(name: str, features: Tensor, size: int, dropout: float, architecture: Architecture) -> Tensor:
+    activation = architecture.settings.fcl_activation
+    hidden = keras.layers.Dense(size, activation=activation, name=f"{name}_dense")(features)
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(hidden)
 
 
 def _head(name: str, features: list[Tensor], architecture: Architecture) -> Tensor:

@@ -17,7 +17,7 @@ from lib.config import Config
 from lib.errors import UserError
 from lib.model import saved
 from lib.model.architecture import Architecture
-from lib.model.build import build
+from lib.model.build import networks
 from lib.text.vocabulary import Vocabulary
 from lib.training import loop
 from lib.training.embedding import aligned
@@ -117,7 +117,7 @@ def train(
     settings = config.train
     listeners: list[Listener] = [TensorBoard(board / "fit")] if board else []
     training = loop.start(
-        lambda: build(architecture, vectors),
+        lambda: networks(architecture, vectors),
         settings,
         loop.steps_of(feed.rows(TRAIN), settings, settings.epochs),
     )
@@ -135,7 +135,7 @@ def train(
     both = f"{TRAIN}+{VALIDATION}"
     listeners = [TensorBoard(board / "refit")] if board else []
     again = loop.start(
-        lambda: build(architecture, vectors),
+        lambda: networks(architecture, vectors),
         settings,
         loop.steps_of(feed.rows(both), settings, settings.epochs),
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lib.config import TrainSettings
 from lib.errors import UserError
 from lib.model.architecture import HEADS
+from lib.model.build import Networks
 from lib.training.average import Average
 from lib.training.feed import TRAIN, VALIDATION, Feed
 from lib.training.history import Epoch, Listener, Measured, measured
@@ -84,20 +85,21 @@ class _Pass:
         return figures(self.loss, self.accuracy, self.sums[3] / seconds, self.waited / seconds)
 
 
-def start(make_model: Callable[[], keras.Model], settings: TrainSettings, total_steps: int) -> Training:
+def start(make_networks: Callable[[], Networks], settings: TrainSettings, total_steps: int) -> Training:
     """Seed everything, then make the model, its optimizer and its compiled steps under the configured strategy.
 
     Args:
-        make_model: builds the model; called inside the strategy's scope.
+        make_networks: builds the model; called inside the strategy's scope.
         total_steps: of the whole training, for the schedule.
     """
     prepare(settings.seed, settings.deterministic)
     strategy = make_strategy(settings.replicas)
     with strategy.scope():
-        model = make_model()
+        made = make_networks()
+        model = made.scoring
         optimizer = Optimizer(model, settings, total_steps)
         average = None if settings.average is None else Average(model, settings.average)
-    return Training(model, Steps(strategy, model, optimizer, settings), optimizer, settings, average)
+    return Training(model, Steps(strategy, made, optimizer, settings), optimizer, settings, average)
 
 
 def steps_of(rows: int, settings: TrainSettings, epochs: int) -> int:

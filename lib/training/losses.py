@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from lib.model.build import MARGIN
+
 Tensor = Any
 
 
@@ -26,6 +28,21 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     return plain + smoothing * (at_label - tf.reduce_mean(logits, axis=1))
 
 
+def squared_hinge(margins: Tensor, labels: Tensor) -> Tensor:
+    """Half the squared hinge loss of each class against the rest, summed over classes, as LinearSVC takes it.
+
+    Args:
+        margins: [batch, classes].
+        labels: [batch] int; a negative one is taken for 0, so mask such rows.
+
+    Returns:
+        [batch].
+    """
+    own = tf.gather(margins, tf.maximum(labels, 0), batch_dims=1)
+    others = tf.reduce_sum(tf.square(tf.nn.relu(1.0 + margins)), axis=1) - tf.square(tf.nn.relu(1.0 + own))
+    return 0.5 * (others + tf.square(tf.nn.relu(1.0 - own)))
+
+
 def row_weights(batch: Mapping[str, Tensor]) -> Tensor:
     """Each row's weight [batch]; a row without a label weighs nothing."""
     return batch["weight"] * tf.cast(batch["label"] >= 0, tf.float32)
@@ -41,7 +58,7 @@ def head_masks(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def weighted_loss(
     logits: Mapping[str, Tensor], batch: Mapping[str, Tensor], heads: Mapping[str, float], smoothing: float
 ) -> Tensor:
-    """Sum over rows and heads of row weight * head weight * cross-entropy (a scalar).
+    """Sum over rows and heads of row weight * head weight * cross-entropy (a scalar), and of the margins' hinge loss.
 
     Divide it by the summed row weights of the global batch: a row then counts the same on one replica or on many, and
     a head that few rows of a batch have is not blown up by being averaged over these few.
@@ -49,7 +66,9 @@ def weighted_loss(
     weights, masks = row_weights(batch), head_masks(batch)
     total = tf.constant(0.0)
     for head, share in heads.items():
-        if share:
+        if share and head in masks:
             losses = cross_entropy(logits[head], batch["label"], smoothing)
             total += share * tf.reduce_sum(weights * masks[head] * losses)
+    if MARGIN in logits and heads.get(MARGIN):
+        total += heads[MARGIN] * tf.reduce_sum(weights * squared_hinge(logits[MARGIN], batch["label"]))
     return total

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from lib.config import TrainSettings
@@ -15,6 +14,7 @@ from lib.model.architecture import (
     MAIN_HEAD,
     NAME_INPUT,
 )
+from lib.model.build import Networks
 from lib.training.feed import COLUMNS
 from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
 from lib.training.optimizer import Optimizer
@@ -51,13 +51,13 @@ class Steps:
     """The compiled steps of one model under one strategy.
 
     Args:
-        strategy: from `make_strategy`; model and optimizer were made in its scope.
+        strategy: from `make_strategy`; networks and optimizer were made in its scope.
     """
 
     def __init__(
-        self, strategy: Any, model: keras.Model, optimizer: Optimizer, settings: TrainSettings
+        self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings
     ) -> None:
-        self.strategy, self.model, self.optimizer, self.settings = strategy, model, optimizer, settings
+        self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
         self.heads: dict[str, float] = settings.heads.model_dump()
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
@@ -102,18 +102,18 @@ class Steps:
         variables = self.optimizer.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            logits = self.model(inputs_of(batch), training=True)
+            logits = self.networks.training(inputs_of(batch), training=True)
             loss = weighted_loss(logits, batch, self.heads, self.settings.label_smoothing)
             mean = loss / tf.maximum(weight, 1e-12)
         return loss, tape.gradient(mean, variables), logits
 
     def _measure_part(self, batch: Mapping[str, Tensor]) -> Tensor:
-        logits = self.model(inputs_of(batch), training=False)
+        logits = self.networks.scoring(inputs_of(batch), training=False)
         masks = head_masks(batch)
         return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in HEADS])
 
     def _main_logits(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return self.model(inputs_of(batch), training=False)[MAIN_HEAD]
+        return self.networks.scoring(inputs_of(batch), training=False)[MAIN_HEAD]
 
 
 def inputs_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

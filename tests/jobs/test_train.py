@@ -1,4 +1,4 @@
-"""The train stage over a tiny month: what it writes, registers and skips, and that the saved model is the trained one."""
+"""The train stage over a tiny month: what it writes, registers and skips; the saved model is the trained one."""
 
 import json
 from pathlib import Path
@@ -131,7 +131,7 @@ def test_word_vectors_start_the_table_only_when_asked(tmp_path: Path) -> None:
 
 
 def test_word_vectors_of_another_width_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="set model.embedding_size=8"):
+    with pytest.raises(UserError, match=r"set model\.embedding_size=8"):
         vectors(tmp_path, embedding="word2vec", embedding_size=16)
 
 

@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from lib.config import ModelSettings
 from lib.errors import UserError
 from lib.model.architecture import HEADS, Architecture
-from lib.model.build import build
+from lib.model.build import build, networks
 from lib.training.step import inputs_of
 from tests.training import toy
 
 
-@pytest.mark.parametrize("branch", ["textcnn", "grams_and_words"])
+@pytest.mark.parametrize("branch", ["textcnn", "grams", "grams_and_words"])
 def test_every_head_gives_logits(branch: str) -> None:
     logits = build(toy.architecture(text_branch=branch))(inputs_of(toy.rows(5, 0)))
     assert {head: values.shape for head, values in logits.items()} == dict.fromkeys(HEADS, (5, toy.CLASSES))
@@ -57,6 +58,28 @@ def test_hostile_architecture_is_refused_in_one_sentence(change: dict[str, objec
         Architecture.from_json({**toy.architecture().to_json(), **change})
 
 
-def test_grams_without_a_path_are_refused() -> None:
-    with pytest.raises(ValueError, match="both 0"):
-        ModelSettings(bag_size=0, wide_size=0)
+def facts(grams: int) -> dict[str, int]:
+    lengths = {"name_length": 6, "category_length": 3, "gram_length": 8}
+    return {**lengths, "words": 10, "grams": grams, "classes": 5000}
+
+
+def test_margins_too_many_for_memory_are_refused_with_the_fix() -> None:
+    assert Architecture.of_shards(facts(1000), ModelSettings()).grams == 1000
+    assert Architecture.of_shards(facts(10**6), ModelSettings(margin=False)).grams == 10**6
+    with pytest.raises(UserError, match=r"set model\.margin=false"):
+        Architecture.of_shards(facts(10**6), ModelSettings())
+
+
+def test_margins_are_added_to_log_probabilities() -> None:
+    made = networks(toy.architecture(text_branch="grams", margin_weight=3.0))
+    made.scoring.get_layer("gram_table").table.assign_add(np.ones((toy.GRAMS, 12), np.float32) * 0.01)
+    plain, blended = (one(inputs_of(toy.rows(5, 0))) for one in (made.training, made.scoring))
+    for head in ("text_prod_output", "output"):
+        expected = np.log(softmax(plain[head].numpy(), axis=1)) + 3.0 * plain["margin"].numpy()
+        np.testing.assert_allclose(blended[head], expected, atol=1e-4)
+    np.testing.assert_array_equal(blended["text_cat_output"], plain["text_cat_output"])
+
+
+def test_margins_start_at_minus_one_for_every_class() -> None:
+    made = networks(toy.architecture())
+    assert (made.training(inputs_of(toy.rows(5, 0)))["margin"].numpy() == -1).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lib.training.losses import cross_entropy, weighted_loss
+from lib.training.losses import cross_entropy, squared_hinge, weighted_loss
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], np.float32)
 HEADS = {"text_prod_output": 0.3, "text_cat_output": 0.5, "output": 1.0}
@@ -18,6 +18,13 @@ def test_cross_entropy_is_that_of_keras(smoothing: float) -> None:
         np.eye(3, dtype=np.float32)[labels], LOGITS, from_logits=True, label_smoothing=smoothing
     )
     np.testing.assert_allclose(cross_entropy(LOGITS, labels, smoothing), expected, rtol=1e-5)
+
+
+def test_squared_hinge_is_one_class_against_the_rest() -> None:
+    labels = np.array([0, 1], np.int32)
+    signs = 2.0 * np.eye(3)[labels] - 1.0
+    expected = 0.5 * (np.maximum(1.0 - signs * LOGITS, 0.0) ** 2).sum(axis=1)
+    np.testing.assert_allclose(squared_hinge(LOGITS, labels), expected, rtol=1e-5)
 
 
 def batch(labels: list[int], weights: list[float], categories: list[list[int]]) -> dict[str, tf.Tensor]:

@@ -6,13 +6,16 @@ import numpy as np
 
 from lib.config import ModelSettings, TrainSettings
 from lib.model.architecture import Architecture
-from lib.model.build import build
+from lib.model.build import networks
 from lib.training import loop
 from lib.training.feed import MemoryFeed
 from lib.training.loop import Training
 
 WORDS, GRAMS, CLASSES = 12, 20, 4
-NO_DROPOUT = {"embedding_dropout": 0.0, "cnn_dropout": 0.0, "fcl_dropout": 0.0, "gram_dropout": 0.0}
+NO_DROPOUT = {"embedding_dropout": 0.0, "cnn_dropout": 0.0, "fcl_dropout": 0.0, "gram_dropout": 0.0} | {
+    "bag_dropout": 0.0,
+    "gram_fcl_dropout": 0.0,
+}
 SMALL = {
     "embedding_size": 8,
     "widths": [1, 2],
@@ -58,7 +61,7 @@ def training(model: dict[str, Any] | None = None, train_rows: int = 200, **setti
     """A training that has not begun."""
     chosen = TrainSettings(**{"batch_size": 32, "epochs": 3, "learning_rate": 0.01, **settings})
     made = architecture(**(model or {}))
-    return loop.start(lambda: build(made), chosen, loop.steps_of(train_rows, chosen, chosen.epochs))
+    return loop.start(lambda: networks(made), chosen, loop.steps_of(train_rows, chosen, chosen.epochs))
 
 
 def weights(made: Training) -> list[np.ndarray]:

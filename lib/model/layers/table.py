@@ -19,7 +19,7 @@ class RowTable(keras.layers.Layer):  # type: ignore[misc]
     Args:
         rows: number of ids, 0 (padding) included.
         width: floats a row.
-        spread: standard deviation of the random start.
+        start: initializer; small normal random numbers if None.
         values: start values of shape [rows, width] instead of random ones.
         trainable: False freezes the table.
     """
@@ -29,7 +29,7 @@ class RowTable(keras.layers.Layer):  # type: ignore[misc]
         rows: int,
         width: int,
         *,
-        spread: float = 0.05,
+        start: Any = None,
         values: Any = None,
         trainable: bool = True,
         **kwargs: Any,
@@ -40,8 +40,10 @@ class RowTable(keras.layers.Layer):  # type: ignore[misc]
             raise ValueError(
                 f"{self.name}: start values of shape {tuple(values.shape)}, expected {(rows, width)}"
             )
-        start = keras.initializers.RandomNormal(stddev=spread) if values is None else _given(values)
-        self.table = self.add_weight(shape=(rows, width), initializer=start, name="table")
+        chosen = start or keras.initializers.RandomNormal(stddev=0.05)
+        self.table = self.add_weight(
+            shape=(rows, width), initializer=chosen if values is None else _given(values), name="table"
+        )
 
     def read_rows(self, ids: Tensor) -> Tensor:
         """Rows of the table, shape ids.shape + [width]."""
