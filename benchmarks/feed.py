@@ -49,9 +49,7 @@ WORDS, GRAM_IDS, CLASSES = 20_000, 400_000, 4_800
 
 def main() -> None:
     """Write the rows twice, read them three ways in turn, print the ratios."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=FULL_ROWS)
     rows = parser.parse_args().rows // PASSES * PASSES
     with tempfile.TemporaryDirectory() as folder:
@@ -122,9 +120,7 @@ def read_records(records: list[Path]) -> int:
         for name in COLUMNS
     }
     made = tf.data.TFRecordDataset([str(path) for path in records]).batch(BATCH)
-    made = made.map(
-        lambda lines: tf.io.parse_example(lines, spec), num_parallel_calls=tf.data.AUTOTUNE
-    ).prefetch(4)
+    made = made.map(lambda lines: tf.io.parse_example(lines, spec), num_parallel_calls=tf.data.AUTOTUNE).prefetch(4)
     return sum(int(batch["label"].shape[0]) for batch in made)
 
 
@@ -146,9 +142,7 @@ def make_shards(folder: Path, rows: int) -> Artefact:
         }
 
     made = artefacts.make(str(folder), "shards", "2026-01", "benchmark", build)
-    files = {
-        f"train/{n:05d}.parquet": made.files[f"train/{n % FILES:05d}.parquet"] for n in range(FILES * PASSES)
-    }
+    files = {f"train/{n:05d}.parquet": made.files[f"train/{n % FILES:05d}.parquet"] for n in range(FILES * PASSES)}
     return replace(made, files=files)
 
 
@@ -173,9 +167,7 @@ def synthetic(generator: np.random.Generator, first: int, rows: int, gram_length
     columns["label"] = pa.array(generator.integers(0, CLASSES, rows).astype(np.int32))
     columns["weight"] = pa.array(np.ones(rows, np.float32))
     columns["row_id"] = pa.array(np.arange(first, first + rows, dtype=np.int64))
-    columns["product_id"] = pa.array(
-        [f"mall{number % 12}:{number:09d}" for number in range(first, first + rows)]
-    )
+    columns["product_id"] = pa.array([f"mall{number % 12}:{number:09d}" for number in range(first, first + rows)])
     return pa.table([columns[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
 
 
@@ -188,9 +180,7 @@ def write_records(artefact: Artefact, folder: Path) -> list[Path]:
         with tf.io.TFRecordWriter(str(path)) as writer:
             for row in range(len(block["label"])):
                 features = {column: _feature(np.atleast_1d(values[row])) for column, values in block.items()}
-                writer.write(
-                    tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-                )
+                writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
         made.append(path)
     return made * PASSES
 

@@ -44,12 +44,8 @@ FEWEST_TASKS = 4
 
 def main() -> None:
     """Run each size in a process of its own and compare."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--rows", type=int, default=FULL_ROWS, help="offers of the smaller size (default: %(default)s)"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=FULL_ROWS, help="offers of the smaller size (default: %(default)s)")
     parser.add_argument("--part", choices=("prepare", "train"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -222,18 +218,14 @@ def worst_skew(folder: Path, began: float) -> tuple[float, str]:
     for log in (path for path in folder.rglob("*") if path.is_file()):
         for event in _events(log):
             if event["Event"] == "SparkListenerTaskEnd" and event["Task Info"]["Launch Time"] >= began:
-                times[event["Stage ID"]].append(
-                    event["Task Info"]["Finish Time"] - event["Task Info"]["Launch Time"]
-                )
+                times[event["Stage ID"]].append(event["Task Info"]["Finish Time"] - event["Task Info"]["Launch Time"])
             elif event["Event"] == "SparkListenerStageCompleted":
                 names[event["Stage Info"]["Stage ID"]] = event["Stage Info"]["Stage Name"]
     worst = (1.0, "none with a task of two seconds")
     for stage, found in times.items():
         if len(found) >= FEWEST_TASKS and max(found) >= SHORTEST_STRAGGLER_MS:
             ratio = max(found) / max(statistics.median(found), 1)
-            worst = max(
-                worst, (ratio, f"{stage} {names.get(stage, '')}: {max(found)} ms of {len(found)} tasks")
-            )
+            worst = max(worst, (ratio, f"{stage} {names.get(stage, '')}: {max(found)} ms of {len(found)} tasks"))
     return worst
 
 

@@ -108,11 +108,7 @@ def summary(table: pa.Table) -> dict[str, Any]:
         "after": _spread(after[before > 0]),
         "capped": int((after < before).sum()),
         "weighted": int((weight > 1).sum()),
-        "top": [
-            {"cat_id": names[i], "before": int(before[i]), "after": int(after[i])}
-            for i in largest
-            if before[i]
-        ],
+        "top": [{"cat_id": names[i], "before": int(before[i]), "after": int(after[i])} for i in largest if before[i]],
     }
 
 
@@ -132,16 +128,9 @@ def _after(
     if not shares:
         return counts
     drawn = train.sparkSession.createDataFrame(sorted(shares.items()), "leaf string, keep double")
-    kept = (
-        train.join(F.broadcast(drawn), on="leaf", how="inner")
-        .where(is_kept(F.col("keep")))
-        .groupBy("leaf")
-        .count()
-    )
+    kept = train.join(F.broadcast(drawn), on="leaf", how="inner").where(is_kept(F.col("keep"))).groupBy("leaf").count()
     found = {row["leaf"]: int(row["count"]) for row in kept.collect()}
-    return np.array(
-        [found.get(n, 0) if n in shares else c for n, c in zip(names, counts, strict=True)], dtype=np.int64
-    )
+    return np.array([found.get(n, 0) if n in shares else c for n, c in zip(names, counts, strict=True)], dtype=np.int64)
 
 
 def _spread(counts: npt.NDArray[np.int64]) -> dict[str, int]:

@@ -73,8 +73,7 @@ def _changes(
     known = {row[1] for row in stored}
     free = (number for number in itertools.count() if number not in used)
     inserted: list[LabelRow] = [
-        (number, cat_id, month, None)
-        for cat_id, number in zip(sorted(set(cat_ids) - known), free, strict=False)
+        (number, cat_id, month, None) for cat_id, number in zip(sorted(set(cat_ids) - known), free, strict=False)
     ]
     ended: list[LabelRow] = [
         (label_id, cat_id, first_month, month)

@@ -48,9 +48,7 @@ def taxonomy_path(settings: TaxonomySettings, month: str) -> Path:
     """
     found = Path(settings.path.replace("{month}", month))
     if not found.is_file():
-        raise UserError(
-            f"categories.taxonomy.path: there is no file {found}; deliver the taxonomy of {month} there"
-        )
+        raise UserError(f"categories.taxonomy.path: there is no file {found}; deliver the taxonomy of {month} there")
     return found
 
 
@@ -98,9 +96,7 @@ def _end_of(cat_id: str, by_id: dict[str, Leaf], place: Path | str) -> str:
     seen = [cat_id]
     while (successor := by_id[seen[-1]].replaced_by) is not None:
         if successor not in by_id:
-            raise UserError(
-                f"{place}: leaf {seen[-1]!r} is replaced by {successor!r}, which is no leaf; list it too"
-            )
+            raise UserError(f"{place}: leaf {seen[-1]!r} is replaced by {successor!r}, which is no leaf; list it too")
         if successor in seen:
             circle = " -> ".join([*seen[seen.index(successor) :], successor])
             raise UserError(f"{place}: replaced_by goes round in a circle ({circle}); let one of them live")
@@ -117,9 +113,7 @@ def taxonomy_frame(spark: SparkSession, leaves: Sequence[Leaf], month: str) -> D
 def leaves_of(taxonomy: DataFrame) -> list[Leaf]:
     """The leaves of a month's rows of table `taxonomy`, in cat_id order."""
     rows = taxonomy.select("cat_id", "path", "replaced_by").collect()
-    return sorted(
-        (Leaf(row.cat_id, tuple(row.path), row.replaced_by) for row in rows), key=lambda leaf: leaf.cat_id
-    )
+    return sorted((Leaf(row.cat_id, tuple(row.path), row.replaced_by) for row in rows), key=lambda leaf: leaf.cat_id)
 
 
 def _leaves(place: Path, settings: TaxonomySettings) -> Iterator[tuple[int, Leaf]]:
@@ -144,9 +138,7 @@ def _leaf(row: dict[str, str], settings: TaxonomySettings, where: str) -> Leaf:
     if not cat_id:
         raise UserError(f"{where}: the leaf's id is empty; give it one")
     if not path or names[: len(path)] != list(path):
-        raise UserError(
-            f"{where}: leaf {cat_id!r} has an empty name above a filled one; fill the levels from the top"
-        )
+        raise UserError(f"{where}: leaf {cat_id!r} has an empty name above a filled one; fill the levels from the top")
     if any(len(name) > LONGEST_NAME or "\0" in name for name in (cat_id, *path)):
         raise UserError(
             f"{where}: leaf {cat_id[:40]!r} has a name of over {LONGEST_NAME} characters or with a NUL byte"
@@ -166,6 +158,4 @@ def _rows(place: Path, layout: str) -> Iterator[tuple[int, dict[str, str]]]:
             for row in reader:
                 yield reader.line_num, row
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, lzma.LZMAError, zlib.error) as error:
-        raise UserError(
-            f"taxonomy {place} cannot be read ({error}); deliver it again as UTF-8 {layout}"
-        ) from None
+        raise UserError(f"taxonomy {place} cannot be read ({error}); deliver it again as UTF-8 {layout}") from None

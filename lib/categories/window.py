@@ -51,8 +51,7 @@ def check_tokenizer(window: TokenWindow) -> str:
         UserError: months were tokenized differently; names the commands that mend it.
     """
     keys = {
-        (row.month, row.tokenizer_key)
-        for row in window.tokens.select("month", "tokenizer_key").distinct().collect()
+        (row.month, row.tokenizer_key) for row in window.tokens.select("month", "tokenizer_key").distinct().collect()
     }
     wanted = {key for month, key in keys if month == window.months[-1]}
     if len(wanted) == 1 and len({key for _, key in keys}) == 1:

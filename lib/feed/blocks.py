@@ -1,13 +1,16 @@
 """One file after another through Petastorm's batch reader, each as a block of numpy arrays.
 
-Petastorm 0.13.1 (frozen, pinned) reads ahead in threads and keeps the order of the list it is given. Two of its steps
-cost more than the reading itself: it copies each row group through an index that changes nothing, and it stacks list
-columns row by row. `BlockWorker` leaves the first out and `BlockResults` takes the arrays as Arrow holds them. Both
-are hooks that its classes have; only the choice of the worker class is no argument of `make_batch_reader`.
+Petastorm 0.13.1 (frozen, pinned) reads ahead in threads. Three things it does not do well enough, and the hooks of its
+own classes let us do otherwise (only the choice of the worker class is no argument of `make_batch_reader`):
+- When the consumer is faster than the thread that hands out files, blocks come out of order, or the last ones not at
+  all. So each block carries its path, and `blocks` puts them in order and waits for all.
+- It copies each row group through an index that changes nothing: `BlockWorker` leaves that out.
+- It stacks list columns row by row: `arrays` takes them as Arrow holds them.
 """
 
 import threading
 import warnings
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,39 +26,43 @@ from lib.config import FeedSettings
 from lib.errors import UserError
 
 Block = dict[str, np.ndarray[Any, Any]]
+PATH_KEY = b"path"
 # Choosing the worker class replaces a name in Petastorm's module for a moment: one reader at a time.
 _OPENING = threading.Lock()
 
 
 class BlockResults:
-    """Takes a table off Petastorm's queue and gives its columns as numpy arrays."""
+    """Takes tables off Petastorm's queue."""
 
     batched_output = True
 
-    def read_next(self, pool: Any, schema: Any, ngram: Any) -> Block:  # noqa: ARG002 (Petastorm's signature)
-        """The next file's columns.
+    def read_next(self, pool: Any, schema: Any, ngram: Any) -> pa.Table:  # noqa: ARG002 (Petastorm's signature)
+        """The next table that is ready.
 
         Raises:
-            StopIteration: there is none.
+            StopIteration: all have been taken.
         """
-        try:
-            return arrays(pool.get_results())
-        except EmptyResultError:
-            raise StopIteration from None
+        while True:
+            try:
+                return pool.get_results()
+            except EmptyResultError:
+                # Petastorm looks for unfinished work first and whether all was handed out second; in between more may
+                # have been. By now all was, so that a second look tells.
+                if pool.all_workers_done():
+                    raise StopIteration from None
 
 
 class BlockWorker(ArrowReaderWorker):  # type: ignore[misc]
-    """Reads a row group as it is."""
+    """Reads a row group as it is, and says where from."""
 
     @staticmethod
     def new_results_queue_reader() -> BlockResults:
         """Petastorm's hook for what the consumer does with a result."""
         return BlockResults()
 
-    def _read_with_shuffle_row_drop(
-        self, piece: Any, pq_file: Any, column_names: set[str], part: Any
-    ) -> pa.Table:
-        return piece.read(columns=sorted(column_names), use_threads=False)
+    def _read_with_shuffle_row_drop(self, piece: Any, _file: Any, column_names: set[str], _part: Any) -> pa.Table:
+        table = piece.read(columns=sorted(column_names), use_threads=False)
+        return table.replace_schema_metadata({PATH_KEY: str(piece.path).encode()})
 
 
 def blocks(
@@ -64,19 +71,33 @@ def blocks(
     """Each file's rows in the order of the list: column -> array [rows] or [rows, width].
 
     Raises:
-        UserError: a column did not arrive or has another length.
+        UserError: a column or a file did not arrive, or a column has another length.
     """
     if not paths:
         return
     reader = _open(paths, columns, feed)
     try:
-        for path, block in zip(paths, reader, strict=True):
+        for path, table in _in_order(paths, reader):
+            block = arrays(table)
             _check_block(block, columns, widths, path)
             yield block
     finally:
         # Not as a context manager, whose end prints 'Cache cleanup complete.' for a cache that nobody asked for.
         reader.stop()
         reader.join()
+
+
+def _in_order(paths: Sequence[Path], reader: Iterator[pa.Table]) -> Iterator[tuple[Path, pa.Table]]:
+    """The tables in the order of their paths; one that comes early waits, and threads x 4 at most are under way."""
+    early: dict[bytes, deque[pa.Table]] = defaultdict(deque)
+    for path in paths:
+        wanted = str(path.resolve()).encode()
+        while not early[wanted]:
+            table = next(reader, None)
+            if table is None:
+                raise UserError(f"{path} was listed but not read; make the shards again")
+            early[table.schema.metadata[PATH_KEY]].append(table)
+        yield path, early[wanted].popleft()
 
 
 def arrays(table: pa.Table) -> Block:
@@ -105,9 +126,7 @@ def _open(paths: Sequence[Path], columns: Sequence[str], feed: FeedSettings) -> 
         warnings.catch_warnings(),
         mock.patch.object(petastorm_reader, "ArrowReaderWorker", BlockWorker),
     ):
-        warnings.simplefilter(
-            "ignore"
-        )  # Petastorm is written for a pyarrow of years ago and every call says so
+        warnings.simplefilter("ignore")  # Petastorm is written for a pyarrow of years ago and every call says so
         return petastorm_reader.make_batch_reader(
             [path.resolve().as_uri() for path in paths],
             schema_fields=[f"^{name}$" for name in columns],
@@ -125,6 +144,4 @@ def _check_block(block: Block, columns: Sequence[str], widths: Mapping[str, int]
         expected = (widths[name],) if name in widths else ()
         if shape != expected:
             found = "is missing" if shape is None else f"has rows of shape {shape}"
-            raise UserError(
-                f"{path}: column {name!r} {found} where {expected} was expected; make the shards again"
-            )
+            raise UserError(f"{path}: column {name!r} {found} where {expected} was expected; make the shards again")

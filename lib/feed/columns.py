@@ -31,9 +31,7 @@ def check_names(columns: Sequence[str]) -> None:
         raise UserError(f"columns {list(columns)} to feed: give each column once, and at least one")
 
 
-def check_files(
-    paths: Sequence[Path], rows: Sequence[int], columns: Sequence[str], widths: Mapping[str, int]
-) -> None:
+def check_files(paths: Sequence[Path], rows: Sequence[int], columns: Sequence[str], widths: Mapping[str, int]) -> None:
     """Compare each file's footer with the manifest.
 
     Args:
@@ -44,11 +42,7 @@ def check_files(
         UserError: a file is no Parquet, a column is missing or of another type or length, or rows differ.
     """
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        list(
-            pool.map(
-                lambda pair: _check_file(pair[0], pair[1], columns, widths), zip(paths, rows, strict=True)
-            )
-        )
+        list(pool.map(lambda pair: _check_file(pair[0], pair[1], columns, widths), zip(paths, rows, strict=True)))
 
 
 def signature(columns: Sequence[str], widths: Mapping[str, int]) -> dict[str, tf.TensorSpec]:
@@ -61,9 +55,7 @@ def _check_file(path: Path, rows: int, columns: Sequence[str], widths: Mapping[s
         footer = pq.read_metadata(path)
         schema = footer.schema.to_arrow_schema()
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"{path} is no Parquet file ({' '.join(str(error).split())}); make the shards again"
-        ) from None
+        raise UserError(f"{path} is no Parquet file ({' '.join(str(error).split())}); make the shards again") from None
     if footer.num_rows != rows or footer.num_row_groups != 1:
         raise UserError(
             f"{path} has {footer.num_rows} rows in {footer.num_row_groups} row groups where the manifest says "
@@ -74,9 +66,7 @@ def _check_file(path: Path, rows: int, columns: Sequence[str], widths: Mapping[s
         wanted = ROW_SCHEMA.field(name).type
         found = schema.field(name).type if name in schema.names else None
         if found is None or not _same_type(found, wanted):
-            raise UserError(
-                f"{path}: column {name!r} is {found or 'missing'} where a training row has {wanted}"
-            )
+            raise UserError(f"{path}: column {name!r} is {found or 'missing'} where a training row has {wanted}")
         if name in widths and values[name] != rows * widths[name]:
             raise UserError(
                 f"{path}: lists of {name!r} have {values[name] / max(rows, 1):g} values on average where the "

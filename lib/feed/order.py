@@ -72,9 +72,7 @@ def rows_to_skip(rows_in_order: Sequence[int], batch_size: int, cursor: Cursor) 
     """
     expected = cursor_after(rows_in_order, batch_size, cursor.epoch, cursor.batches_done)
     if cursor != expected:
-        raise ValueError(
-            f"{cursor} cannot be: after {cursor.batches_done} batches of {batch_size} it is {expected}"
-        )
+        raise ValueError(f"{cursor} cannot be: after {cursor.batches_done} batches of {batch_size} it is {expected}")
     taken = min(cursor.batches_done * batch_size, sum(rows_in_order))
     return taken - sum(rows_in_order[: cursor.files_done])
 

@@ -133,9 +133,7 @@ def _rows_per_file(artefact: Artefact, split: str) -> list[int]:
 
 
 def _row_order(rows: int, split: str, seed: int, epoch: int, number: int) -> npt.NDArray[np.int64]:
-    return (
-        order.epoch_rows(rows, seed, epoch, number) if split == "train" else np.arange(rows, dtype=np.int64)
-    )
+    return order.epoch_rows(rows, seed, epoch, number) if split == "train" else np.arange(rows, dtype=np.int64)
 
 
 def _batches_of_block(block: Block, rows: tf.Tensor, lead: tf.Tensor, batch_size: int) -> tf.data.Dataset:

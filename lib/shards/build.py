@@ -71,9 +71,7 @@ def build(
     """
     counts = count_rows(routed(tokens, categories, None))
     known = label_map(categories.leaves, categories.label_ids, counts.trained)
-    rows = (
-        routed(tokens, categories, known).where(F.col("exit").isin(*SPLITS)).withColumn("place", cuts.place())
-    )
+    rows = routed(tokens, categories, known).where(F.col("exit").isin(*SPLITS)).withColumn("place", cuts.place())
     facts: dict[str, Any] = {
         "name_length": encoding.name_length,
         "category_length": encoding.category_length,
@@ -81,9 +79,7 @@ def build(
     }
     files = cuts.plan(rows.select("split", "place"), _file_counts(counts, row_bytes(facts), settings))
     written = _write(rows, files, encoding, settings.compression, writer)
-    writer.file("label_map.json").write_text(
-        json.dumps(known.records(), ensure_ascii=False, indent=0), "utf-8"
-    )
+    writer.file("label_map.json").write_text(json.dumps(known.records(), ensure_ascii=False, indent=0), "utf-8")
     writer.facts = {
         **facts,
         "splits": _splits(files),
@@ -108,9 +104,7 @@ def routed(tokens: DataFrame, categories: Categories, known: LabelMap | None) ->
     """
     rows = tokens.join(F.broadcast(_lookup(tokens, categories, known)), on="cat_id", how="left")
     drawn_out = (F.col("split") == "train") & ~is_kept(F.col("keep"))
-    return rows.withColumn(
-        "exit", F.coalesce(label_exit(), F.when(drawn_out, SAMPLED_OUT), F.col("split"))
-    ).withColumn(
+    return rows.withColumn("exit", F.coalesce(label_exit(), F.when(drawn_out, SAMPLED_OUT), F.col("split"))).withColumn(
         "weight", F.when(F.col("split") == "train", F.col("weight")).otherwise(F.lit(1.0)).cast("float")
     )
 
@@ -145,9 +139,7 @@ def _file_counts(counts: Counts, bytes_per_row: int, settings: ShardsSettings) -
             "files; lower it or add sources"
         )
     return {
-        split: cuts.file_count(
-            counts.exits[split], bytes_per_row, settings.file_bytes, settings.file_multiple
-        )
+        split: cuts.file_count(counts.exits[split], bytes_per_row, settings.file_bytes, settings.file_multiple)
         for split in SPLITS
     }
 

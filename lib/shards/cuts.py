@@ -69,9 +69,7 @@ def plan(placed: DataFrame, files: Mapping[str, int]) -> list[File]:
     """
     counts = _bucket_counts(placed)
     ranks = {split: first_ranks(int(counts[split].sum()), count) for split, count in files.items() if count}
-    borders = {
-        split: np.searchsorted(np.cumsum(counts[split]), ranks[split], side="right") for split in ranks
-    }
+    borders = {split: np.searchsorted(np.cumsum(counts[split]), ranks[split], side="right") for split in ranks}
     places = _places_in(placed, borders)
     made: list[File] = []
     row_id = 0
@@ -94,9 +92,7 @@ def assign(placed: DataFrame, files: Sequence[File]) -> DataFrame:
         [(split, number, *piece) for (split, number), piece in _pieces(files, slots).items()],
         "split string, bucket int, firsts array<bigint>, files array<int>, slots array<bigint>",
     )
-    located = placed.withColumn("bucket", bucket()).join(
-        F.broadcast(pieces), on=["split", "bucket"], how="inner"
-    )
+    located = placed.withColumn("bucket", bucket()).join(F.broadcast(pieces), on=["split", "bucket"], how="inner")
     # In nearly every bucket there is one piece; a border bucket has one more for each file that begins in it.
     piece = F.size(F.filter("firsts", lambda first: first <= F.col("place"))) - 1
     return (
@@ -128,9 +124,7 @@ def _places_in(
     found = rows.join(F.broadcast(wanted), on=["split", "bucket"], how="inner").toArrow()
     splits = found.column("split").to_numpy(zero_copy_only=False)
     buckets, places = found.column("bucket").to_numpy(), found.column("place").to_numpy()
-    return {
-        (split, number): np.sort(places[(splits == split) & (buckets == number)]) for split, number in pairs
-    }
+    return {(split, number): np.sort(places[(splits == split) & (buckets == number)]) for split, number in pairs}
 
 
 def _pieces(
@@ -153,11 +147,8 @@ def _pieces(
 
 def _slots(spark: SparkSession, count: int) -> list[int]:
     """For each partition a number that Spark's hash puts there, so that every file has a task to itself."""
-    searched = spark.range(SLOTS_SEARCHED * count + 1).withColumn(
-        "partition", F.pmod(F.hash("id"), F.lit(count))
-    )
+    searched = spark.range(SLOTS_SEARCHED * count + 1).withColumn("partition", F.pmod(F.hash("id"), F.lit(count)))
     found = {
-        row["partition"]: row["slot"]
-        for row in searched.groupBy("partition").agg(F.min("id").alias("slot")).collect()
+        row["partition"]: row["slot"] for row in searched.groupBy("partition").agg(F.min("id").alias("slot")).collect()
     }
     return [int(found[partition]) for partition in range(count)]

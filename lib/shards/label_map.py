@@ -43,10 +43,7 @@ class LabelMap:
         """
         labels = {leaf.cat_id: label for label, leaf in enumerate(self.leaves)}
         places = [{node: number for number, node in enumerate(level)} for level in self.nodes]
-        return {
-            leaf.cat_id: (labels.get(leaf.cat_id, ABSENT), _level_labels(leaf.path, places))
-            for leaf in leaves
-        }
+        return {leaf.cat_id: (labels.get(leaf.cat_id, ABSENT), _level_labels(leaf.path, places)) for leaf in leaves}
 
 
 def label_map(leaves: Sequence[Leaf], label_ids: Mapping[str, int], trained: Collection[str]) -> LabelMap:
@@ -65,21 +62,13 @@ def label_map(leaves: Sequence[Leaf], label_ids: Mapping[str, int], trained: Col
         raise UserError(f"leaf {missing[0]!r} has no label id; run jobs/normalize.py --force for the month")
     if len(trained) < 2:
         found = f"only leaf {next(iter(trained))!r}" if trained else "no leaf"
-        raise UserError(
-            f"the window's train rows have {found}; a classifier needs two, so add sources or months"
-        )
-    chosen = sorted(
-        (leaf for leaf in leaves if leaf.cat_id in trained), key=lambda leaf: label_ids[leaf.cat_id]
-    )
+        raise UserError(f"the window's train rows have {found}; a classifier needs two, so add sources or months")
+    chosen = sorted((leaf for leaf in leaves if leaf.cat_id in trained), key=lambda leaf: label_ids[leaf.cat_id])
     nodes = tuple(
-        tuple(sorted({leaf.path[: level + 1] for leaf in chosen if len(leaf.path) > level}))
-        for level in range(LEVELS)
+        tuple(sorted({leaf.path[: level + 1] for leaf in chosen if len(leaf.path) > level})) for level in range(LEVELS)
     )
     return LabelMap(tuple(chosen), tuple(label_ids[leaf.cat_id] for leaf in chosen), nodes)
 
 
 def _level_labels(path: Path, places: Sequence[Mapping[Path, int]]) -> list[int]:
-    return [
-        places[level].get(path[: level + 1], ABSENT) if len(path) > level else ABSENT
-        for level in range(LEVELS)
-    ]
+    return [places[level].get(path[: level + 1], ABSENT) if len(path) > level else ABSENT for level in range(LEVELS)]

@@ -32,17 +32,13 @@ def test_the_month_stands_in_the_path(tmp_path: Path) -> None:
     (tmp_path / "2026-02" / "t.csv").write_text(HEADER + "1,식품,,,\n")
     settings = CategoriesSettings.model_validate({"taxonomy": {"path": str(tmp_path / "{month}" / "t.csv")}})
     assert read_taxonomy(settings, "2026-02")[0] == [Leaf("1", ("식품",))]
-    with pytest.raises(UserError, match="2026-03/t.csv; deliver the taxonomy of 2026-03"):
+    with pytest.raises(UserError, match=r"2026-03/t\.csv; deliver the taxonomy of 2026-03"):
         read_taxonomy(settings, "2026-03")
 
 
 @pytest.mark.parametrize(("suffix", "opener"), [(".xz", lzma.compress), (".gz", gzip.compress)])
-def test_leaves_are_derived_from_rows_and_the_first_path_wins(
-    tmp_path: Path, suffix: str, opener: Any
-) -> None:
-    rows = (
-        'name\ttop\tmiddle\tid\n"쌀\t식품\t쌀\t1\n사과\t식품\t과일\t2\n배\t식품\t과일\t2\n감\t농산\t과일\t2\n'
-    )
+def test_leaves_are_derived_from_rows_and_the_first_path_wins(tmp_path: Path, suffix: str, opener: Any) -> None:
+    rows = 'name\ttop\tmiddle\tid\n"쌀\t식품\t쌀\t1\n사과\t식품\t과일\t2\n배\t식품\t과일\t2\n감\t농산\t과일\t2\n'
     options = {"format": "tsv", "cat_id": "id", "levels": ["top", "middle"], "repeated": True}
     leaves, conflicts = read(tmp_path / f"names.tsv{suffix}", opener(rows.encode()), **options)
     assert leaves == [Leaf("1", ("식품", "쌀")), Leaf("2", ("식품", "과일"))]

@@ -33,5 +33,5 @@ def test_a_window(spark: SparkSession, warehouse: str) -> None:
     with pytest.raises(UserError, match=r"tokenize again .*: jobs/tokenize.py --month 2026-01 --force$"):
         check_tokenizer(window)
     assert check_tokenizer(token_window(spark, warehouse, "2026-03", 2)) == "new"
-    with pytest.raises(UserError, match="no rows of 2026-02; run jobs/tokenize.py --month 2026-02"):
+    with pytest.raises(UserError, match=r"no rows of 2026-02; run jobs/tokenize\.py --month 2026-02"):
         token_window(spark, warehouse, "2026-02", 3)

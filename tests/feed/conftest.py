@@ -54,9 +54,7 @@ def make_artefact(tmp_path: Path) -> Callable[..., Artefact]:
                         "snappy",
                     )
                     first += rows
-            splits = {
-                s: {"rows": sum(rows), "files": len(rows), "rows_per_file": rows} for s, rows in sizes.items()
-            }
+            splits = {s: {"rows": sum(rows), "files": len(rows), "rows_per_file": rows} for s, rows in sizes.items()}
             writer.facts = {
                 "name_length": NAME,
                 "category_length": CATEGORY,

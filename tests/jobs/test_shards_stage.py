@@ -37,9 +37,7 @@ def config(tmp_path: Path, warehouse: str) -> Config:
     )
 
 
-def put_tokens(
-    spark: SparkSession, warehouse: str, month: str, labels: list[str | None], key: str = "okt"
-) -> None:
+def put_tokens(spark: SparkSession, warehouse: str, month: str, labels: list[str | None], key: str = "okt") -> None:
     """Ten train rows a label, and one of validation and test of the first."""
     rows = [
         (month, f"{month}-05", f"m:{label}{n}", "사과", ["사과"], [], label, "train", "okt")
@@ -58,9 +56,7 @@ def put_vocabulary(spark: SparkSession, config: Config, month: str) -> None:
     def work(key: str) -> Outcome:
         def build(writer: ArtefactWriter) -> None:
             write_words(writer.file("words.parquet"), ["사과"], [20])
-            grams = pa.table({"token": ["사", "과"], "documents": [9, 9], "idf": [1.0, 1.0]}).cast(
-                GRAMS_SCHEMA
-            )
+            grams = pa.table({"token": ["사", "과"], "documents": [9, 9], "idf": [1.0, 1.0]}).cast(GRAMS_SCHEMA)
             pq.write_table(grams, writer.file("grams.parquet"))
             writer.facts = {"tokenizer_key": "okt"}
 
@@ -81,9 +77,7 @@ def test_a_window_of_two_months(spark: SparkSession, config: Config, tmp_path: P
     assert normal.facts["months"] == ["2026-01", "2026-02"]
     assert normal.facts["labels"] == {"new": 2, "retired": 0, "total": 2}
     assert tables.read_month(spark, warehouse, TAXONOMY, "2026-02").count() == 2
-    drawn = pq.read_table(
-        artefact_of(warehouse, "normalize", "2026-02", "distribution").path("categories.parquet")
-    )
+    drawn = pq.read_table(artefact_of(warehouse, "normalize", "2026-02", "distribution").path("categories.parquet"))
     assert drawn.column("before").to_pylist() == [10, 20]
 
     made = shards.run(spark, config, "2026-02")
@@ -117,10 +111,8 @@ def test_a_window_of_two_months(spark: SparkSession, config: Config, tmp_path: P
     assert not again.skipped
     assert artefact_of(warehouse, "shards", "2026-02", "shards").content == listed.content
 
-    with pytest.raises(UserError, match="run jobs/vocabulary.py first"):
+    with pytest.raises(UserError, match=r"run jobs/vocabulary\.py first"):
         shards.run(spark, config, "2026-03")
     one = config.model_copy(update={"shards": config.shards.model_copy(update={"months_back": 1})})
-    with pytest.raises(
-        UserError, match="the distribution of 2026-02 is of 2026-01, 2026-02 and the window of 2026-02"
-    ):
+    with pytest.raises(UserError, match="the distribution of 2026-02 is of 2026-01, 2026-02 and the window of 2026-02"):
         shards.run(spark, one, "2026-02")

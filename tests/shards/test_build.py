@@ -27,9 +27,7 @@ LEAVES = (
     Leaf("old", ("식품", "능금"), "a"),
     Leaf("rare", ("기타",)),
 )
-CATEGORIES = Categories(
-    LEAVES, {"a": 5, "b": 2, "rare": 9}, {"a": (1.0, 1.0), "b": (1.0, 2.0), "rare": (1.0, 1.0)}
-)
+CATEGORIES = Categories(LEAVES, {"a": 5, "b": 2, "rare": 9}, {"a": (1.0, 1.0), "b": (1.0, 2.0), "rare": (1.0, 1.0)})
 SETTINGS = ShardsSettings(name_length=4, category_length=2, gram_length=6, file_multiple=2)
 SCHEMA = (
     "month string, product_id string, split string, name string, name_tokens array<string>,"
@@ -41,9 +39,7 @@ SCHEMA = (
 def encoding(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
     folder = tmp_path_factory.mktemp("vocabulary")
     write_words(folder / "words.parquet", ["사과", "배", "과일"], [9, 5, 2])
-    grams = pa.table(
-        {"token": ["사", "과", "사과", "배"], "documents": [4, 3, 2, 1], "idf": [1.0, 1.5, 2.0, 3.0]}
-    )
+    grams = pa.table({"token": ["사", "과", "사과", "배"], "documents": [4, 3, 2, 1], "idf": [1.0, 1.5, 2.0, 3.0]})
     pq.write_table(grams.cast(GRAMS_SCHEMA), folder / "grams.parquet")
     return Encoding(str(folder / "words.parquet"), str(folder / "grams.parquet"), 4, 2, 6)
 
@@ -61,9 +57,7 @@ def tokens(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame(rows, SCHEMA)
 
 
-def make(
-    tokens: DataFrame, encoding: Encoding, folder: Path, categories: Categories = CATEGORIES
-) -> Artefact:
+def make(tokens: DataFrame, encoding: Encoding, folder: Path, categories: Categories = CATEGORIES) -> Artefact:
     def write(writer: ArtefactWriter) -> None:
         build(tokens, categories, encoding, SETTINGS, writer)
 
@@ -127,18 +121,14 @@ def test_rows_hold_what_the_vocabularies_say(tokens: DataFrame, encoding: Encodi
     assert (validation["m:v1"]["label"], validation["m:v1"]["weight"]) == (0, 1.0)
 
 
-def test_the_content_does_not_depend_on_partitions(
-    tokens: DataFrame, encoding: Encoding, tmp_path: Path
-) -> None:
+def test_the_content_does_not_depend_on_partitions(tokens: DataFrame, encoding: Encoding, tmp_path: Path) -> None:
     one = make(tokens.coalesce(1), encoding, tmp_path / "one")
     many = make(tokens.repartition(3, "name"), encoding, tmp_path / "many")
     assert one.content == many.content
     assert {entry["file"] for entry in one.files.values()} != {entry["file"] for entry in many.files.values()}
 
 
-def test_the_loser_of_two_runs_uses_the_winners_files(
-    tokens: DataFrame, encoding: Encoding, tmp_path: Path
-) -> None:
+def test_the_loser_of_two_runs_uses_the_winners_files(tokens: DataFrame, encoding: Encoding, tmp_path: Path) -> None:
     winner: list[Artefact] = []
 
     def write_second(writer: ArtefactWriter) -> None:
@@ -164,8 +154,8 @@ def test_train_rows_above_the_cap_are_left_out(tokens: DataFrame, encoding: Enco
 def test_too_little_to_learn_from_is_an_error(tokens: DataFrame, encoding: Encoding, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="only leaf 'b'"):
         make(tokens.where("coalesce(cat_id, '') IN ('b', 'rare')"), encoding, tmp_path)
-    with pytest.raises(UserError, match="2 train rows for shards.file_multiple = 4"):
-        few = tokens.where("product_id IN ('m:a8', 'm:b1')")
-        writer = ArtefactWriter(tmp_path)
-        build(few, CATEGORIES, encoding, SETTINGS.model_copy(update={"file_multiple": 4}), writer)
+    few = tokens.where("product_id IN ('m:a8', 'm:b1')")
+    four = SETTINGS.model_copy(update={"file_multiple": 4})
+    with pytest.raises(UserError, match=r"2 train rows for shards\.file_multiple = 4"):
+        build(few, CATEGORIES, encoding, four, ArtefactWriter(tmp_path))
     assert not list(tmp_path.rglob("manifest.json"))

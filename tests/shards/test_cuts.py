@@ -1,5 +1,7 @@
 """Cuts of the shuffled order are exact, whatever the partitioning."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from lib.shards.cuts import assign, file_count, first_ranks, place, plan
 @given(st.integers(1, 10**9), st.integers(1, 500))
 def test_files_differ_by_at_most_one_row(rows: int, files: int) -> None:
     starts = [*first_ranks(rows, files).tolist(), rows]
-    sizes = {end - start for start, end in zip(starts, starts[1:], strict=False)}
+    sizes = {end - start for start, end in pairwise(starts)}
     assert starts[0] == 0
     assert max(sizes) - min(sizes) <= 1
 

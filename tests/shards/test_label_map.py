@@ -49,5 +49,5 @@ def test_two_leaves_are_needed() -> None:
 
 
 def test_a_leaf_without_id_is_an_error() -> None:
-    with pytest.raises(UserError, match="'a' has no label id; run jobs/normalize.py"):
+    with pytest.raises(UserError, match=r"'a' has no label id; run jobs/normalize\.py"):
         label_map(LEAVES, {"b": 0}, {"a", "b"})
