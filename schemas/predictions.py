@@ -23,12 +23,8 @@ PREDICTIONS = Table(
             column(
                 "top",
                 ArrayType(
-                    StructType(
-                        [
-                            StructField("cat_id", StringType(), False),
-                            StructField("probability", FloatType(), False),
-                        ]
-                    ),
+                    # Nullable, though never null: Delta refuses NOT NULL inside an array.
+                    StructType([StructField("cat_id", StringType()), StructField("probability", FloatType())]),
                     False,
                 ),
                 "the five most probable leaves, best first",

@@ -32,7 +32,7 @@ REMEMBERED_CATEGORIES = 10_000
 ANSWER_COLUMNS = ("cat_id", "path", "confidence", "entropy", "top")
 ANSWER = StructType([PREDICTIONS.struct[name] for name in ANSWER_COLUMNS])
 STRINGS = pa.list_(pa.field("element", pa.string(), nullable=False))
-TOP_ENTRY = pa.struct([pa.field("cat_id", pa.string(), False), pa.field("probability", pa.float32(), False)])
+TOP_ENTRY = pa.struct([pa.field("cat_id", pa.string()), pa.field("probability", pa.float32())])
 TOP_LIST = pa.list_(pa.field("element", TOP_ENTRY, nullable=False))
 
 

@@ -1,0 +1,290 @@
+"""The last stages of a month on a tiny trained model: figures by hand, predictions, the page, the command line."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from jobs import evaluate, report, score
+from lib import artefact as artefacts
+from lib import tables
+from lib.artefact import Artefact, ArtefactWriter
+from lib.config import Config, load
+from lib.errors import UserError
+from lib.evaluation.peer import PEER_VERSION
+from lib.manifest import Manifest, Outcome, Stage, run_stage
+from lib.registry import register, resolve, set_alias
+from schemas.metrics import METRICS
+from schemas.predictions import PREDICTIONS
+from schemas.taxonomy import TAXONOMY
+from schemas.tokens import TOKENS
+from schemas.truth import TRUTH
+from tests.scoring import tiny_model
+from tests.scoring.tiny_model import LEAVES, NAMES, TOKENIZER_KEY, encoded
+
+MONTH, BEFORE = "2026-02", "2026-01"
+HOSTILE = "<script>alert(1)</script>"
+# Test names and their given labels: the fifth is given wrongly, the last is of a leaf no model learnt.
+TEST = [*NAMES[:4], ("셔츠 특가", "100"), (f"{HOSTILE} 셔츠 선물", "200"), ("사과 선물", "999")]
+# What the month before knew: its third leaf was replaced since.
+OLD_LEAVES = [*LEAVES[:2], ("190", ["의류"])]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A warehouse in which training has just ended."""
+
+    spark: SparkSession
+    config: Config
+    conf: Path
+    model: Artefact
+
+
+@pytest.fixture(scope="module")
+def prepared(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Two months' models, and one month's tokens, truth, taxonomy and shards."""
+    root = tmp_path_factory.mktemp("month")
+    conf = root / "conf.yaml"
+    conf.write_text(yaml.safe_dump(_settings(root), allow_unicode=True))
+    config = load(conf)
+    warehouse = config.storage.warehouse
+    _write_tables(spark, warehouse)
+    _finish(spark, config, MONTH, "shards", {"shards": _shards(warehouse)}, {"classes": 3})
+    models = {
+        BEFORE: tiny_model.make(warehouse, BEFORE, 0, OLD_LEAVES),
+        MONTH: tiny_model.make(warehouse, MONTH),
+    }
+    for month, made in models.items():
+        version = register(config.storage.state, made, {}, {})
+        set_alias(config.storage.state, "champion", version)
+        _finish(spark, config, month, "train", {"model": made}, {"version": version, "epochs": []})
+    return Prepared(spark, config, conf, models[MONTH])
+
+
+@pytest.fixture(scope="module")
+def evaluated(prepared: Prepared) -> Manifest:
+    """The month after evaluation."""
+    return evaluate.run(prepared.spark, prepared.config, MONTH)
+
+
+def _settings(root: Path) -> dict[str, object]:
+    market = yaml.safe_load(Path("conf/local.yaml").read_text(encoding="utf-8"))["market"]
+    return {
+        "storage": {name: str(root / name) for name in ("warehouse", "state", "reports")},
+        "market": {**market, "deliveries": str(root / "deliveries")},
+        "evaluate": {"bootstrap_rounds": 100, "peer": True, "thresholds": [0.0, 0.5]},
+    }
+
+
+def _write_tables(spark: SparkSession, warehouse: str) -> None:
+    rows = [
+        (MONTH, f"{MONTH}-01", f"a:{side}{i}", name, name.split(), [], cat_id, side, TOKENIZER_KEY)
+        for side, names in (("train", NAMES), ("test", TEST))
+        for i, (name, cat_id) in enumerate(names)
+    ]
+    where = {"month": MONTH, "batch": f"{MONTH}-01"}
+    tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, where)
+    true = [(MONTH, row[2], "200" if row[2] == "a:test4" else row[6]) for row in rows]
+    tables.write(spark.createDataFrame(true, TRUTH.struct), warehouse, TRUTH, {"month": MONTH})
+    leaves = [(MONTH, "190", ["의류"], "200"), *((MONTH, cat_id, path, None) for cat_id, path in LEAVES)]
+    tables.write(spark.createDataFrame(leaves, TAXONOMY.struct), warehouse, TAXONOMY, {"month": MONTH})
+
+
+def _shards(warehouse: str) -> Artefact:
+    """A shards artefact of the test names, written as the feed reads it."""
+    import pyarrow as pa
+
+    from lib.categories.taxonomy import Leaf
+    from lib.shards.encode import write_table
+    from lib.shards.label_map import label_map
+    from lib.shards.row import ROW_SCHEMA, list_array
+
+    leaves = [Leaf(cat_id, tuple(path), None) for cat_id, path in LEAVES]
+    made = label_map(
+        leaves, {leaf.cat_id: i for i, leaf in enumerate(leaves)}, {leaf.cat_id for leaf in leaves}
+    )
+    targets = made.targets(leaves) | {"999": (-1, [-1] * 4)}
+
+    def write(writer: ArtefactWriter) -> None:
+        for split, names in (("validation", NAMES), ("test", TEST)):
+            columns = encoded([name for name, _ in names])
+            columns["level_labels"] = np.array([targets[cat_id][1] for _, cat_id in names], np.int32)
+            arrays = {name: list_array(values, ROW_SCHEMA.field(name)) for name, values in columns.items()}
+            arrays["label"] = pa.array([targets[cat_id][0] for _, cat_id in names], pa.int32())
+            arrays["weight"] = pa.array([1.0] * len(names), pa.float32())
+            arrays["row_id"] = pa.array(range(len(names)), pa.int64())
+            arrays["product_id"] = pa.array([f"a:{split}{i}" for i in range(len(names))])
+            table = pa.table([arrays[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
+            write_table(table, writer.file(f"{split}/00000.parquet"), "snappy")
+        writer.file("label_map.json").write_text(json.dumps(made.records(), ensure_ascii=False))
+        splits = {
+            s: {"rows": n, "files": 1, "rows_per_file": [n]} for s, n in (("validation", 6), ("test", 7))
+        }
+        writer.facts = {
+            "months": [MONTH],
+            "splits": splits,
+            "level_names": made.level_names(),
+            **tiny_model.LENGTHS,
+        }
+
+    return artefacts.make(warehouse, "shards", MONTH, "k", write)
+
+
+def _finish(
+    spark: SparkSession,
+    config: Config,
+    month: str,
+    stage: str,
+    made: dict[str, Artefact],
+    facts: dict[str, object],
+) -> None:
+    run_stage(spark, Stage(stage, 1, ()), config, month, {}, lambda _: Outcome(artefacts=made, facts=facts))
+
+
+def _figures(prepared: Prepared, **where: str) -> dict[tuple[str, str], float]:
+    rows = tables.read(prepared.spark, prepared.config.storage.warehouse, METRICS, **where).collect()
+    return {(row["slice"], row["name"]): row["value"] for row in rows}
+
+
+def test_test_split_is_measured_by_hand(prepared: Prepared, evaluated: Manifest) -> None:
+    found = _figures(prepared, month=MONTH, model_version="2", split="test")
+    # 7 rows: four right, one given wrongly, one right with unknown words, one of an unknown leaf.
+    assert found["head=output", "accuracy"] == pytest.approx(5 / 7)
+    assert found["head=output", "rows"] == 7
+    assert found["level=1", "accuracy"] == pytest.approx(5 / 7)
+    assert found["level=2", "rows"] == 6  # the shirt has one level, the unknown leaf counts
+    assert found["unknown_leaf", "rows"] == 1
+    assert found["threshold=0.00", "coverage"] == 1
+    assert (
+        _figures(prepared, month=MONTH, model_version="2", split="validation")["head=output", "accuracy"] == 1
+    )
+
+
+def test_truth_is_apart_and_says_simulated(prepared: Prepared, evaluated: Manifest) -> None:
+    found = _figures(prepared, month=MONTH, model_version="2", split="test")
+    assert found["truth=simulated", "given_label_accuracy"] == pytest.approx(6 / 7)
+    assert found["truth=simulated", "accuracy"] == pytest.approx(6 / 7)
+    assert found["truth=simulated", "wrong_labels_repaired"] == 1
+
+
+def test_last_months_model_is_measured_on_this_month(prepared: Prepared, evaluated: Manifest) -> None:
+    compared = evaluated.facts["next_month"]
+    assert (compared["model_version"], compared["model_month"]) == ("1", BEFORE)
+    # Its leaf 190 was replaced by 200, so only leaf 999 is unknown to it.
+    assert compared["unknown_leaf_rows"] == 1
+    assert compared["retrained"][0] == pytest.approx(5 / 7)
+    gained = compared["retrained"][0] - compared["accuracy"][0]
+    assert compared["retrained_minus_old"][0] == pytest.approx(gained)
+    assert _figures(prepared, month=MONTH, model_version="1", split="next_month")[
+        "head=output", "accuracy"
+    ] == (pytest.approx(compared["accuracy"][0]))
+
+
+def test_peer_learns_the_same_names(prepared: Prepared, evaluated: Manifest) -> None:
+    compared = evaluated.facts["peer"]
+    assert (compared["rows_learnt"], compared["rows"]) == (6, 7)
+    assert compared["accuracy"][0] >= 4 / 7
+    assert _figures(prepared, month=MONTH, model_version=PEER_VERSION, split="test")[
+        "head=output", "accuracy"
+    ] == (pytest.approx(compared["accuracy"][0]))
+
+
+def test_mlflow_has_the_figures_and_the_model_is_untouched(prepared: Prepared, evaluated: Manifest) -> None:
+    from mlflow import MlflowClient
+
+    from lib.registry.versions import store_uri
+
+    uri = store_uri(prepared.config.storage.state)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    logged = client.get_run(client.get_model_version("catmatch", "2").run_id).data.metrics
+    assert logged["test_accuracy"] == pytest.approx(5 / 7)
+    prepared.model.verify()
+    assert artefacts.load(prepared.model.folder) == prepared.model
+
+
+def test_evaluating_again_does_nothing(prepared: Prepared, evaluated: Manifest) -> None:
+    assert evaluate.run(prepared.spark, prepared.config, MONTH).skipped
+
+
+def test_month_without_a_model_is_refused(prepared: Prepared) -> None:
+    with pytest.raises(UserError, match="train has not finished for month 2025-01"):
+        evaluate.run(prepared.spark, prepared.config, "2025-01")
+
+
+def test_month_is_scored_once(prepared: Prepared) -> None:
+    done = score.run(prepared.spark, prepared.config, MONTH)
+    assert (done.rows_in, done.exits) == (13, {"predictions": 13})
+    warehouse = prepared.config.storage.warehouse
+    rows = tables.read(prepared.spark, warehouse, PREDICTIONS, month=MONTH, model_version="2").collect()
+    said = {row["product_id"]: row for row in rows}
+    assert [said[f"a:train{i}"]["cat_id"] for i in range(6)] == [cat_id for _, cat_id in NAMES]
+    first = said["a:train0"]
+    assert first["path"] == ["식품", "과일"]
+    assert first["top"][0]["probability"] == pytest.approx(first["confidence"])
+    assert len(first["top"]) == 3
+    assert sum(done.facts["by_tenth_of_confidence"]) == 13
+    assert score.run(prepared.spark, prepared.config, MONTH).skipped
+
+
+def test_page_of_the_month_is_written_and_escaped(prepared: Prepared, evaluated: Manifest) -> None:
+    page = report.run(prepared.spark, prepared.config, MONTH).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "Not finished for this month: ingest, tokenize" in page
+    assert "71.4 %" in page
+
+
+def test_command_line_labels_a_file(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "n.tsv").write_text("번호\t이름\n1\t배추 특가\n2\t\n", encoding="utf-8")
+    given = [
+        "--model",
+        "champion",
+        "--input",
+        str(tmp_path / "n.tsv"),
+        "--mapping",
+        "이름=prod_nm,번호=product_id",
+    ]
+    output = ["--output", str(tmp_path / "out"), "--format", "parquet"]
+    monkeypatch.setattr(sys, "argv", ["score.py", "--conf", str(prepared.conf), *given, *output])
+    score.main()
+    assert "1 rows labelled" in capsys.readouterr().out
+    labelled = pq.read_table(sorted((tmp_path / "out").glob("*.parquet"))[0]).to_pylist()
+    assert [(row["product_id"], row["cat_id"], row["path"]) for row in labelled] == [
+        ("1", "101", ["식품", "채소"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--month", MONTH, "--input", "n.tsv"], "give either --month"),
+        (["--input", "n.tsv"], "give either --month"),
+        (
+            ["--model", "nobody", "--input", "n.tsv", "--mapping", "a=prod_nm", "--output", "o"],
+            "no alias or version",
+        ),
+    ],
+)
+def test_command_line_refuses_in_one_sentence(
+    prepared: Prepared,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["score.py", "--conf", str(prepared.conf), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        score.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_champion_is_the_months_model(prepared: Prepared) -> None:
+    assert resolve(prepared.config.storage.state, "champion") == (prepared.model.folder.resolve(), "2")
