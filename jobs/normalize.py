@@ -32,9 +32,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         leaves, conflicts = read_taxonomy(settings, month)
         outcome = Outcome()
         where = {"month": month}
-        outcome.wrote(
-            TAXONOMY, where, tables.write(taxonomy_frame(spark, leaves, month), warehouse, TAXONOMY, where)
-        )
+        outcome.wrote(TAXONOMY, where, tables.write(taxonomy_frame(spark, leaves, month), warehouse, TAXONOMY, where))
         labels = assign(spark, warehouse, month, set(living(leaves).values()))
         made = normalise(window.tokens, leaves, settings)
         facts = {"months": list(window.months), **summary(made.table)}
@@ -43,17 +41,13 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
             pq.write_table(made.table, writer.file("categories.parquet"))
             writer.facts = facts
 
-        outcome.artefacts["distribution"] = artefact.make(
-            warehouse, "distribution", month, key, build, force=force
-        )
+        outcome.artefacts["distribution"] = artefact.make(warehouse, "distribution", month, key, build, force=force)
         outcome.rows_in, outcome.exits = sum(made.exits.values()), made.exits
         outcome.facts = {**facts, "labels": asdict(labels), "taxonomy_conflicts": conflicts}
         return outcome
 
     inputs = {**window.fingerprints, "taxonomy": taxonomy_file}
-    return run_stage(
-        spark, STAGE, config, month, inputs, work, tables_written={"taxonomy": TAXONOMY}, force=force
-    )
+    return run_stage(spark, STAGE, config, month, inputs, work, tables_written={"taxonomy": TAXONOMY}, force=force)
 
 
 if __name__ == "__main__":

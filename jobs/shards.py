@@ -30,9 +30,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     sources = sources_of(warehouse, month, settings, window.months, tokenizer_key)
     distribution = distribution_of(warehouse, month, window.months)
     taxonomy = tables.read_month(spark, warehouse, TAXONOMY, month)
-    labels = tables.read(spark, warehouse, LABELS).join(
-        taxonomy.select("cat_id"), on="cat_id", how="left_semi"
-    )
+    labels = tables.read(spark, warehouse, LABELS).join(taxonomy.select("cat_id"), on="cat_id", how="left_semi")
 
     def work(key: str) -> Outcome:
         def write(writer: ArtefactWriter) -> None:
