@@ -49,7 +49,7 @@ def score_file(given: Namespace, loaded: Config) -> None:
     scoring = chosen.choose(loaded, given.model or loaded.score.model)
     spark = open_session(loaded.spark, f"catmatch score {names.path.name}")
     done = names_file.label_file(spark, names, scoring, Path(given.output), given.format)
-    print(f"{done.scored} rows labelled into {given.output}, {done.rejected} rows without a usable name in its rejects/")
+    print(f"{done.scored} rows labelled into {given.output}, {done.rejected} without a usable name in its rejects/")
 
 
 def main() -> None:

@@ -323,10 +323,11 @@ def _over_epochs(epochs: Sequence[Mapping[str, Any]], *keys: str) -> list[Point]
 
 
 def _training_words(recorded: Mapping[str, Any]) -> str:
+    speeds = _over_epochs(recorded.get("epochs") or [], "rows_per_second")
     parts = [
         f"best epoch {recorded['best_epoch']}" if "best_epoch" in recorded else "",
-        f"{number(round(recorded['rows_per_second']))} rows a second"
-        if "rows_per_second" in recorded
+        f"{number(round(speeds[-1][1]))} rows a second"
+        if speeds
         else "",
         f"{number(recorded['parameters'])} parameters" if "parameters" in recorded else "",
     ]
