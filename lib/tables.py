@@ -46,8 +46,9 @@ class Fingerprint:
 
 
 def path(warehouse: str, table: Table) -> str:
-    """Folder of the table."""
-    return f"{warehouse.rstrip('/')}/{table.name}"
+    """Folder of the table; absolute unless it is a URI, since SQL takes a relative one for a table's name."""
+    place = warehouse.rstrip("/")
+    return f"{place}/{table.name}" if "://" in place else str(Path(place).resolve() / table.name)
 
 
 def exists(spark: SparkSession, warehouse: str, table: Table) -> bool:
