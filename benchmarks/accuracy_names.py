@@ -84,9 +84,7 @@ class Ours:
 
 def main() -> None:
     """Plain split first, then the split of the design; print accuracies, their difference and the cost."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=FULL_ROWS)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="key=value, for trials")
@@ -224,9 +222,7 @@ def rows_of(spark: SparkSession, settings: Config) -> Rows:
 def check_same(rows: Rows, made: Artefact) -> None:
     """Both sides must learn from as many rows and be asked the same ones."""
     sizes = {split: int(facts["rows"]) for split, facts in made.facts["splits"].items()}
-    tested = {
-        product for table in test_tables(made, ["product_id"]) for product in table["product_id"].to_pylist()
-    }
+    tested = {product for table in test_tables(made, ["product_id"]) for product in table["product_id"].to_pylist()}
     if sizes["train"] + sizes["validation"] != len(rows.names) or tested != set(rows.test):
         raise RuntimeError(
             f"ours and the peer do not see the same rows: shards {sizes}, peer {len(rows.names)} + {len(rows.test)}"
@@ -258,9 +254,7 @@ def in_folder(settings: Config, folder: Path) -> Config:
     storage = settings.storage.model_copy(
         update={name: str(folder / name) for name in ("warehouse", "state", "reports")}
     )
-    taken = (
-        settings.ingest.model_copy(update={"staging": str(folder / "staging")}) if settings.ingest else None
-    )
+    taken = settings.ingest.model_copy(update={"staging": str(folder / "staging")}) if settings.ingest else None
     return settings.model_copy(update={"storage": storage, "ingest": taken})
 
 

@@ -49,10 +49,7 @@ def _row(number: int, words: list[str]) -> str:
     price = "free" if number % EVERY == BAD_PLACE else str(1000 + number % 90_000)
     link = f"https://shop.example/product/{number}\thttps://img.example/{number % 100}/{number}.jpg"
     category = 50_000_000 + number % 4800
-    return (
-        "\t".join([str(own_id), " ".join(words[:6]), price, link, *words[6:10], str(category), *words[10:]])
-        + "\n"
-    )
+    return "\t".join([str(own_id), " ".join(words[:6]), price, link, *words[6:10], str(category), *words[10:]]) + "\n"
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -63,9 +60,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rows", type=int, default=ROWS)
     rows = arguments.parse_args().rows
     spark = open_session(SparkSettings(), "benchmark ingest")
@@ -80,9 +75,7 @@ def measure(spark: SparkSession, folder: Path, rows: int) -> None:
     """Time both sides in turn, after one round that is not counted."""
     source = Source(name="mall", kind="ep", path=f"{folder}/in/*.tsv")
     config = Config(
-        storage=Storage(
-            warehouse=f"{folder}/warehouse", state=f"{folder}/state", reports=f"{folder}/reports"
-        ),
+        storage=Storage(warehouse=f"{folder}/warehouse", state=f"{folder}/state", reports=f"{folder}/reports"),
         ingest=IngestSettings(sources=[source], staging=f"{folder}/staging"),
     )
 

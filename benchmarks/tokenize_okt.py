@@ -40,9 +40,7 @@ BAR = "cold >= 3 x plain Okt, cold >= 0.7 x memo loop (memo), warm >= 20 x plain
 
 def main() -> None:
     """Measure, compare every name's tokens, print the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, help="only so many names (a trial)")
     rows = parser.parse_args().rows
     # One core for this process and all that it starts: the two JVMs and Spark's Python worker.
@@ -101,9 +99,7 @@ def measure_ours(names: Sequence[str], scratch: Path) -> tuple[float, float, lis
     deliver(spark, config, MONTH, names)
     timed(lambda: tokenize.run(spark, aside, WARM_UP_MONTH, force=True))
     cold = timed(lambda: tokenize.run(spark, config, MONTH))
-    warm = statistics.median(
-        timed(lambda: tokenize.run(spark, config, MONTH, force=True)) for _ in range(WARM_REPEATS)
-    )
+    warm = statistics.median(timed(lambda: tokenize.run(spark, config, MONTH, force=True)) for _ in range(WARM_REPEATS))
     stored = stored_tokens(tables.read(spark, config.storage.warehouse, TOKENS, month=MONTH))
     spark.stop()
     return cold, warm, stored
@@ -140,9 +136,7 @@ def measure_memo(names: Sequence[str]) -> float:
 
 def deliver(spark: SparkSession, config: Config, month: str, names: Sequence[str]) -> None:
     """Store the names as one delivery of products."""
-    frame = pd.DataFrame(
-        {"product_id": [f"m:{place}" for place in range(len(names))], "prod_nm": list(names)}
-    )
+    frame = pd.DataFrame({"product_id": [f"m:{place}" for place in range(len(names))], "prod_nm": list(names)})
     where = {"month": month, "batch": f"{month}-01"}
     tables.write(_as_products(spark.createDataFrame(frame), where), config.storage.warehouse, PRODUCTS, where)
 

@@ -37,9 +37,7 @@ Rows = Mapping[str, np.ndarray]
 
 def main() -> None:
     """Measure both and finish."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=FULL_ROWS, help="training rows (default: %(default)s)")
     rows = parser.parse_args().rows
     full = rows >= FULL_ROWS
@@ -63,9 +61,7 @@ def fit_figures(rows: int) -> dict[str, float]:
     """Rows a second of our loop and of `model.fit`, the published TextCNN with a small vocabulary, same optimizer."""
     sizes = {"words": SMALL_WORDS, "grams": 1, "classes": CLASSES}
     architecture = _architecture(sizes, ModelSettings(text_branch="textcnn", widths=[1, 2], filters=64))
-    settings = TrainSettings(
-        seed=1, schedule="constant", warmup=0.0, label_smoothing=0.0, deterministic=False
-    )
+    settings = TrainSettings(seed=1, schedule="constant", warmup=0.0, label_smoothing=0.0, deterministic=False)
     training = _training(architecture, settings, 1000)
     feed = MemoryFeed({TRAIN: _rows(rows, architecture, 0)}, BATCH)
     peer = _compiled(architecture, settings)
@@ -84,9 +80,7 @@ def fit_figures(rows: int) -> dict[str, float]:
     }
 
 
-def _side_by_side(
-    whole: Callable[[Any], Any], alone: Callable[[Any], Any], batches: list[Any]
-) -> tuple[float, float]:
+def _side_by_side(whole: Callable[[Any], Any], alone: Callable[[Any], Any], batches: list[Any]) -> tuple[float, float]:
     """Median seconds a call of each, measured in turns so that other load meets both."""
 
     def several(one: Callable[[Any], Any]) -> Callable[[], None]:
@@ -111,16 +105,12 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def _touched(gradients: list[Any]) -> Any:
     """A number that needs every gradient, as TensorFlow leaves out what nobody reads; next to no work itself."""
-    values = [
-        one.values if isinstance(one, tf.IndexedSlices) else one for one in gradients if one is not None
-    ]
+    values = [one.values if isinstance(one, tf.IndexedSlices) else one for one in gradients if one is not None]
     return tf.add_n([tf.reduce_sum(value[:1]) for value in values])
 
 
 def _architecture(sizes: Mapping[str, int], settings: ModelSettings) -> Architecture:
-    return Architecture(
-        **sizes, name_length=NAME, category_length=CATEGORY, gram_length=GRAM_IDS, settings=settings
-    )
+    return Architecture(**sizes, name_length=NAME, category_length=CATEGORY, gram_length=GRAM_IDS, settings=settings)
 
 
 def _training(architecture: Architecture, settings: TrainSettings, steps: int) -> Training:

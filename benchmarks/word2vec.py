@@ -39,9 +39,7 @@ BAR = "words/s >= 0.9 x bare gensim (ratio), peak memory with twice the sentence
 
 def main() -> None:
     """Export the corpus once, time both, then measure memory in processes of their own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, help="only so many names (a trial)")
     parser.add_argument(
         "--memory-of", nargs=4, metavar=("CORPUS", "SENTENCES", "WORDS", "COUNTS"), help=argparse.SUPPRESS

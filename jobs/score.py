@@ -20,9 +20,7 @@ from schemas.tokens import TOKENS
 STAGE = Stage("score", revision=1, config_keys=())
 
 
-def run(
-    spark: SparkSession, config: Config, month: str, force: bool = False, model: str | None = None
-) -> Manifest:
+def run(spark: SparkSession, config: Config, month: str, force: bool = False, model: str | None = None) -> Manifest:
     """The month's tokens -> `predictions` of one model version."""
     # Here, so that what imports every job does not start TensorFlow for Spark-only stages.
     from lib.scoring import chosen, month_scores

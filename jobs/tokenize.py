@@ -46,9 +46,7 @@ else:
             return outcome
 
         inputs = {"products": products, "tokenizer": settings.key}
-        return run_stage(
-            spark, STAGE, config, month, inputs, work, tables_written={"tokens": TOKENS}, force=force
-        )
+        return run_stage(spark, STAGE, config, month, inputs, work, tables_written={"tokens": TOKENS}, force=force)
 
     if __name__ == "__main__":
         run_stage_job("tokenize", __doc__, run)

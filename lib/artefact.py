@@ -46,9 +46,7 @@ class Artefact:
             UserError: it is not listed, is gone or was cut short.
         """
         if name not in self.files:
-            raise UserError(
-                f"artefact {self.folder} lists no file {name!r}; it has {', '.join(sorted(self.files))}"
-            )
+            raise UserError(f"artefact {self.folder} lists no file {name!r}; it has {', '.join(sorted(self.files))}")
         entry = self.files[name]
         found = self.folder / str(entry["file"])
         size = found.stat().st_size if found.is_file() else None
@@ -67,9 +65,7 @@ class Artefact:
         """
         for name, entry in self.files.items():
             if sha256(self.path(name)) != entry["sha256"]:
-                raise UserError(
-                    f"{self.path(name)} was changed after it was written; make {self.folder} again"
-                )
+                raise UserError(f"{self.path(name)} was changed after it was written; make {self.folder} again")
 
     @property
     def content(self) -> str:

@@ -19,9 +19,7 @@ StageRun = Callable[[SparkSession, Config, str, bool], object]
 
 def parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments every job takes."""
-    made = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--conf", default="conf/local.yaml", help="configuration file (default: %(default)s)")
     made.add_argument(
         "--set",
@@ -37,15 +35,11 @@ def parser(description: str) -> argparse.ArgumentParser:
 def month(text: str) -> str:
     """An argparse type: a month written YYYY-MM."""
     if not is_month(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a month; write it as YYYY-MM, for instance 2026-01"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not a month; write it as YYYY-MM, for instance 2026-01")
     return text
 
 
-def run_stage_job(
-    name: str, description: str | None, run: StageRun, argv: Sequence[str] | None = None
-) -> None:
+def run_stage_job(name: str, description: str | None, run: StageRun, argv: Sequence[str] | None = None) -> None:
     """Parse the command line of a monthly stage, open the session, run it; end with 2 on a user's mistake."""
     arguments_parser = parser(description or name)
     arguments_parser.add_argument("--month", required=True, type=month, help="the month to work on, YYYY-MM")

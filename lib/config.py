@@ -36,9 +36,7 @@ Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 class Storage(Settings):
     """Where things lie."""
 
-    warehouse: str = Field(
-        description="folder (or object-store URI) of the Delta tables, manifests and artefacts"
-    )
+    warehouse: str = Field(description="folder (or object-store URI) of the Delta tables, manifests and artefacts")
     state: str = Field(description="local folder of the SQLite stores; never on an object store")
     reports: str = Field(description="folder of the HTML reports")
 
@@ -53,9 +51,7 @@ class SparkSettings(Settings):
     """The Spark session."""
 
     master: str = "local[*]"
-    driver_memory: str = Field(
-        "4g", pattern=r"^[1-9][0-9]*[mg]$", description="heap of the driver, as Spark writes it"
-    )
+    driver_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[mg]$", description="heap of the driver, as Spark writes it")
     shuffle_partitions: Positive = 8
     ui: bool = False
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR", "OFF"] = "ERROR"
@@ -68,9 +64,7 @@ class Mall(Settings):
     id: str = Field(pattern=r"^[a-z][a-z0-9]{1,19}$", description="also the stem of its feed file")
     name: str = Field(min_length=1, max_length=30, description="display name")
     size: float = Field(gt=0, description="its offers relative to the other malls' of its half of the list")
-    broad: Share = Field(
-        description="share of its offers filed under a word that says nothing, such as '기타'"
-    )
+    broad: Share = Field(description="share of its offers filed under a word that says nothing, such as '기타'")
     encoding: Literal["utf-8", "cp949"] = "utf-8"
     compression: Literal["none", "gz", "xz"] = "none"
 
@@ -80,9 +74,7 @@ class MarketSettings(Settings):
 
     deliveries: str = Field(description="folder of the malls' feeds, one folder a month")
     seed: Count
-    first_month: Month = Field(
-        description="from here brands are added month by month; earlier months are refused"
-    )
+    first_month: Month = Field(description="from here brands are added month by month; earlier months are refused")
     offers_per_month: Positive
     leaves: int = Field(ge=2, le=5000, description="leaf categories")
     tail: float = Field(ge=0, le=3, description="Zipf exponent of the category distribution")
@@ -93,9 +85,7 @@ class MarketSettings(Settings):
     label_noise: Share = Field(description="share of offers whose given category is wrong")
     noun_shown: Share = Field(description="share of products whose name says what the thing is")
     modifier_shown: Share = Field(description="share of products whose name says which kind of it")
-    stray_words: Share = Field(
-        description="share of products whose name also holds words of another category"
-    )
+    stray_words: Share = Field(description="share of products whose name also holds words of another category")
     typos: Share = Field(description="share of offers with a mistyped word")
     malls: list[Mall] = Field(min_length=2, description="two at least: the same offer is sold at several")
 
@@ -116,17 +106,13 @@ class EvaluateSettings(Settings):
     worst: Annotated[int, Field(ge=1, le=200)] = Field(20, description="worst categories and confusions kept")
     sample_rows: Positive = Field(50_000, description="test names of the month held in memory at most")
     peer: bool = Field(False, description="also train the scikit-learn peer on the same split")
-    peer_max_rows: Positive = Field(
-        250_000, description="names the peer learns from at most: it holds them in memory"
-    )
+    peer_max_rows: Positive = Field(250_000, description="names the peer learns from at most: it holds them in memory")
 
 
 class ScoreSettings(Settings):
     """Batch prediction."""
 
-    model: str = Field(
-        "champion", min_length=1, description="alias, version or artefact folder that scores a month"
-    )
+    model: str = Field("champion", min_length=1, description="alias, version or artefact folder that scores a month")
     batch_size: Positive = 1024
     threads: Positive = Field(1, description="TensorFlow threads of one Python worker")
 
@@ -136,9 +122,7 @@ class ReportSettings(Settings):
 
     examples: Annotated[int, Field(ge=0, le=20)] = Field(3, description="example names a category")
     name_length: Annotated[int, Field(ge=10, le=1000)] = Field(80, description="characters of a name shown")
-    history_months: Annotated[int, Field(ge=1, le=120)] = Field(
-        24, description="months of the accuracy history"
-    )
+    history_months: Annotated[int, Field(ge=1, le=120)] = Field(24, description="months of the accuracy history")
 
 
 class ModelSettings(Settings):
@@ -170,7 +154,7 @@ class ModelSettings(Settings):
     )
     gram_fcl_dim: Positive = Field(default=512, description="units of the hidden layer over them")
     gram_fcl_dropout: Dropout = 0.5
-    wide_size: Count = Field(default=0, description="width of further gram vectors that only go straight to the classes")
+    wide_size: Count = Field(default=0, description="width of further gram vectors that go straight to the classes")
     margin: bool = Field(
         default=True, description="a number for each gram and class, trained one class against the rest"
     )
@@ -207,39 +191,27 @@ class TrainSettings(Settings):
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest global norm of a step's gradient"
     )
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(
-        512, description="rows a step, over all replicas"
-    )
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = Field(512, description="rows a step, over all replicas")
     epochs: Annotated[int, Field(ge=1, le=1000)] = 5
-    patience: Annotated[int, Field(ge=1, le=1000)] = Field(
-        2, description="epochs without a better one before the end"
-    )
+    patience: Annotated[int, Field(ge=1, le=1000)] = Field(2, description="epochs without a better one before the end")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     heads: HeadWeights = HeadWeights()
     average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="decay of the moving average of all weights, which is validated and kept; null: no average",
     )
-    refit: bool = Field(
-        False, description="train once more on train + validation for the epochs found on validation"
-    )
+    refit: bool = Field(False, description="train once more on train + validation for the epochs found on validation")
     replicas: Annotated[int, Field(ge=1, le=64)] = Field(1, description="devices that share each batch")
     seed: Count = 0
-    deterministic: bool = Field(
-        True, description="the same seed gives the same weights, at some cost on GPUs"
-    )
-    temperature_rows: Positive = Field(
-        20_000, description="validation rows the temperature is fitted on, at most"
-    )
+    deterministic: bool = Field(True, description="the same seed gives the same weights, at some cost on GPUs")
+    temperature_rows: Positive = Field(20_000, description="validation rows the temperature is fitted on, at most")
     tensorboard: bool = Field(True, description="write scalars to <storage.state>/tensorboard")
 
 
 class RegistrySettings(Settings):
     """The MLflow registry of model versions."""
 
-    uri: str | None = Field(
-        None, description="an MLflow server or database; SQLite in storage.state where null"
-    )
+    uri: str | None = Field(None, description="an MLflow server or database; SQLite in storage.state where null")
     name: str = Field("catmatch", pattern=r"^[A-Za-z0-9_.-]+$", description="registered model")
 
 
@@ -273,9 +245,7 @@ class TextSettings(Settings):
 class VocabularySettings(Settings):
     """Which words and character grams get an id."""
 
-    history_months: Positive = Field(
-        default=1, description="months, this one included, whose counts are summed"
-    )
+    history_months: Positive = Field(default=1, description="months, this one included, whose counts are summed")
     min_count: Positive = Field(default=50, description="occurrences a word needs (R5)")
     min_gram_documents: Positive = Field(default=2, description="products a character gram must occur in")
 
@@ -284,9 +254,7 @@ class Word2vecSettings(Settings):
     """gensim's word2vec."""
 
     dimensions: Positive = 64
-    min_count: Positive = Field(
-        default=50, description="occurrences a word needs for a vector of its own (R5)"
-    )
+    min_count: Positive = Field(default=50, description="occurrences a word needs for a vector of its own (R5)")
     window: Positive = Field(default=5, description="words on either side that are its context")
     negative: Positive = Field(default=5, description="noise words drawn for each pair")
     epochs: Positive = 5
@@ -353,9 +321,7 @@ class Source(Settings):
     """One kind of delivery: where its files lie and how their columns become offers."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    kind: Literal["ep", "api", "table"] = Field(
-        description="EP 3.0 feed, Search API items, or anything with columns"
-    )
+    kind: Literal["ep", "api", "table"] = Field(description="EP 3.0 feed, Search API items, or anything with columns")
     path: Annotated[str, Field(min_length=1)] = Field(description="glob; {month} may stand in it; plain, .gz or .xz")
     format: Literal["tsv", "csv", "json", "jsonl", "parquet"] = Field(
         default="tsv", description="tsv has no quoting and is read in parallel; csv is quoted"
@@ -421,9 +387,7 @@ class CategoriesSettings(Settings):
     taxonomy: TaxonomySettings = TaxonomySettings()
     max_leaves: Positive = Field(default=100_000, description="more are refused: the column is no leaf id")
     cap: Positive = Field(default=250_000, description="train rows a leaf keeps in a window, about")
-    weight_power: Share = Field(
-        default=0.0, description="a row of a small leaf weighs (median / rows) ** weight_power"
-    )
+    weight_power: Share = Field(default=0.0, description="a row of a small leaf weighs (median / rows) ** weight_power")
     weight_max: float = Field(default=3.0, ge=1, le=100, description="largest weight of a row")
 
 
@@ -437,9 +401,7 @@ class ShardsSettings(Settings):
     category_length: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=15, description="token ids of a mall category"
     )
-    gram_length: Annotated[int, Field(ge=1, le=4000)] = Field(
-        default=128, description="character grams of a name"
-    )
+    gram_length: Annotated[int, Field(ge=1, le=4000)] = Field(default=128, description="character grams of a name")
     file_multiple: Positive = Field(
         default=4, description="files of a split are a multiple of it: so many workers can share them"
     )
@@ -531,9 +493,7 @@ def _override(record: dict[str, Any], override: str) -> None:
     elif isinstance(section, dict):
         section[parts[-1]] = value
     else:
-        raise UserError(
-            f"--set {override}: {'.'.join(parts[:-1])} is a single value and has no {parts[-1]!r}"
-        )
+        raise UserError(f"--set {override}: {'.'.join(parts[:-1])} is a single value and has no {parts[-1]!r}")
 
 
 def _step(section: Any, part: str, path: str, override: str, *, create: bool) -> Any:

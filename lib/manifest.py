@@ -174,9 +174,7 @@ def find(warehouse: str, stage: str, month: str) -> Manifest | None:
     try:
         return Manifest(**json.loads(place.read_text()))
     except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{place} is no stage manifest ({error}); remove it and run `{stage}` again"
-        ) from None
+        raise UserError(f"{place} is no stage manifest ({error}); remove it and run `{stage}` again") from None
 
 
 def require(warehouse: str, stage: str, month: str) -> Manifest:
@@ -187,9 +185,7 @@ def require(warehouse: str, stage: str, month: str) -> Manifest:
     """
     found = find(warehouse, stage, month)
     if found is None:
-        raise UserError(
-            f"stage {stage} has not finished for month {month} in {warehouse}; run jobs/{stage}.py first"
-        )
+        raise UserError(f"stage {stage} has not finished for month {month} in {warehouse}; run jobs/{stage}.py first")
     return found
 
 
@@ -244,9 +240,7 @@ def _manifest(
         rows_in=outcome.rows_in,
         exits=outcome.exits,
         written=[asdict(entry) for entry in outcome.written],
-        artefacts={
-            kind: made.folder.relative_to(warehouse).as_posix() for kind, made in outcome.artefacts.items()
-        },
+        artefacts={kind: made.folder.relative_to(warehouse).as_posix() for kind, made in outcome.artefacts.items()},
         facts=outcome.facts,
         seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

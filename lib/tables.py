@@ -82,9 +82,7 @@ def read_month(spark: SparkSession, warehouse: str, table: Table, month: str) ->
     """
     frame = read(spark, warehouse, table, month=month)
     if frame.isEmpty():
-        raise UserError(
-            f"table {table.name} has no rows of month {month}; run the stage that writes it first"
-        )
+        raise UserError(f"table {table.name} has no rows of month {month}; run the stage that writes it first")
     return frame
 
 
@@ -161,9 +159,7 @@ def create(spark: SparkSession, warehouse: str, table: Table) -> None:
     try:
         builder.execute()
         for name, condition in table.checks.items():
-            spark.sql(
-                f"ALTER TABLE delta.`{path(warehouse, table)}` ADD CONSTRAINT {name} CHECK ({condition})"
-            )
+            spark.sql(f"ALTER TABLE delta.`{path(warehouse, table)}` ADD CONSTRAINT {name} CHECK ({condition})")
     except (DeltaConcurrentModificationException, Py4JJavaError, AnalysisException) as error:
         if not _is_collision(error) and "DELTA_CONSTRAINT_ALREADY_EXISTS" not in str(error):
             raise
@@ -231,9 +227,7 @@ def _committed(commit: Callable[[], Value], table: Table) -> Value:
             if not _is_collision(error):
                 raise
             LOG.warning("table %s: another run committed first; writing again", table.name)
-    raise UserError(
-        f"table {table.name} is being written by another run; let it end, then run this stage again"
-    )
+    raise UserError(f"table {table.name} is being written by another run; let it end, then run this stage again")
 
 
 def _is_collision(error: BaseException) -> bool:

@@ -11,9 +11,7 @@ METRICS = Table(
     struct=StructType(
         [
             month_column(),
-            column(
-                "model_version", StringType(), "registered version, or the name of a peer", nullable=False
-            ),
+            column("model_version", StringType(), "registered version, or the name of a peer", nullable=False),
             column("split", StringType(), "validation, test, or next_month", nullable=False),
             column(
                 "slice",

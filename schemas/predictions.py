@@ -15,9 +15,7 @@ PREDICTIONS = Table(
             column("model_version", StringType(), "registered version", nullable=False),
             column("product_id", StringType(), "'<mall_id>:<the mall's own id>'", nullable=False),
             column("cat_id", StringType(), "the most probable leaf", nullable=False),
-            column(
-                "path", ArrayType(StringType(), False), "its path from the top level down", nullable=False
-            ),
+            column("path", ArrayType(StringType(), False), "its path from the top level down", nullable=False),
             column("confidence", FloatType(), "calibrated probability of cat_id, 0 to 1", nullable=False),
             column("entropy", FloatType(), "entropy of all probabilities, nats", nullable=False),
             column(

@@ -36,9 +36,7 @@ class Interval:
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def resampled(
-    counts: NDArray[np.int64], statistic: Statistic, rounds: int = ROUNDS, seed: int = SEED
-) -> Interval:
+def resampled(counts: NDArray[np.int64], statistic: Statistic, rounds: int = ROUNDS, seed: int = SEED) -> Interval:
     """Interval of a statistic of cell counts.
 
     Args:
@@ -54,9 +52,7 @@ def resampled(
     generator = np.random.default_rng(seed)
     piece = max(1, PIECE_CELLS // len(counts))
     drawn = [
-        statistic(
-            generator.multinomial(total, counts / total, size=min(piece, rounds - start)).astype(np.float64)
-        )
+        statistic(generator.multinomial(total, counts / total, size=min(piece, rounds - start)).astype(np.float64))
         for start in range(0, rounds, piece)
     ]
     low, high = np.percentile(np.concatenate(drawn), [LOW, HIGH])
@@ -95,9 +91,7 @@ def paired_difference(ours: ArrayLike, peer: ArrayLike, rounds: int = ROUNDS, se
     return mean(np.round(first - second, 12), rounds, seed)
 
 
-def macro_f1(
-    label: NDArray[np.int32], predicted: NDArray[np.int32], classes: int, rounds: int = ROUNDS
-) -> Interval:
+def macro_f1(label: NDArray[np.int32], predicted: NDArray[np.int32], classes: int, rounds: int = ROUNDS) -> Interval:
     """Interval of the unweighted mean F1 over the categories that occur as labels.
 
     Rows labelled -1 count as false positives of what was predicted. A category that a resample lacks counts
@@ -127,8 +121,6 @@ def divided(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) ->
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
 
 
-def _members(
-    cells: NDArray[np.int64], categories: NDArray[np.int32], rows: int, classes: int
-) -> sparse.csr_array:
+def _members(cells: NDArray[np.int64], categories: NDArray[np.int32], rows: int, classes: int) -> sparse.csr_array:
     """Sparse 0/1 [cells, classes]: which category a cell's rows count for."""
     return sparse.csr_array((np.ones(len(cells)), (cells, categories)), shape=(rows, classes))

@@ -55,9 +55,7 @@ def binned_error(bins: list[Bin]) -> float:
     return sum(one.rows * abs(one.confidence - one.accuracy) for one in bins) / rows if rows else 0.0
 
 
-def covered(
-    confidence: NDArray[np.float32], correct: NDArray[np.bool_], thresholds: list[float]
-) -> list[Covered]:
+def covered(confidence: NDArray[np.float32], correct: NDArray[np.bool_], thresholds: list[float]) -> list[Covered]:
     """Coverage and accuracy when rows with confidence >= threshold are accepted; accuracy 0 where none is."""
     order = np.argsort(confidence, kind="stable")
     hits_above = np.concatenate([np.cumsum(correct[order][::-1])[::-1], [0]])
@@ -77,9 +75,7 @@ def covered(
     return found
 
 
-def coverage_curve(
-    confidence: NDArray[np.float32], correct: NDArray[np.bool_], points: int = 50
-) -> list[Covered]:
+def coverage_curve(confidence: NDArray[np.float32], correct: NDArray[np.bool_], points: int = 50) -> list[Covered]:
     """Accuracy of the most confident 1/points, 2/points, … of the rows (a risk-coverage curve, Geifman
     2017)."""
     total = len(confidence)
@@ -88,10 +84,7 @@ def coverage_curve(
     order = np.argsort(-confidence, kind="stable")
     hits = np.cumsum(correct[order])
     counts = np.unique(np.ceil(np.linspace(0, 1, points + 1)[1:] * total).astype(np.int64))
-    return [
-        Covered(float(confidence[order[n - 1]]), int(n), float(n / total), float(hits[n - 1] / n))
-        for n in counts
-    ]
+    return [Covered(float(confidence[order[n - 1]]), int(n), float(n / total), float(hits[n - 1] / n)) for n in counts]
 
 
 def coverage_at(confidence: NDArray[np.float32], correct: NDArray[np.bool_], accuracy: float) -> Covered:

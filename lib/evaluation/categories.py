@@ -72,14 +72,10 @@ def small_categories(
     small = (rows > 0) & (rows < enough)
     inside = known & small[np.maximum(label, 0)]
     count = int(inside.sum())
-    return SmallCategories(
-        int(small.sum()), count, float((label == predicted)[inside].mean()) if count else 0.0
-    )
+    return SmallCategories(int(small.sum()), count, float((label == predicted)[inside].mean()) if count else 0.0)
 
 
-def confusions(
-    label: NDArray[np.int32], predicted: NDArray[np.int32], limit: int | None = 20
-) -> list[Confusion]:
+def confusions(label: NDArray[np.int32], predicted: NDArray[np.int32], limit: int | None = 20) -> list[Confusion]:
     """The most frequent (given, said) pairs that differ, most rows first; rows without a known label
     apart."""
     wrong = (label != predicted) & (label >= 0)

@@ -34,9 +34,7 @@ def next_month(older: Predictions, newer: Predictions, rounds: int) -> dict[str,
     }
 
 
-def against_truth(
-    seen: Predictions, true_labels: NDArray[np.int32], given_right: Right, rounds: int
-) -> dict[str, Any]:
+def against_truth(seen: Predictions, true_labels: NDArray[np.int32], given_right: Right, rounds: int) -> dict[str, Any]:
     """The model and the given labels against what the embedded market made each offer from (simulated).
 
     Args:

@@ -157,9 +157,7 @@ def split_figures(
         records: head -> record; MAIN_HEAD is what levels, confidence and categories are about.
     """
     main = records[MAIN_HEAD]
-    found = [
-        one for head, seen in records.items() for one in head_figures(head, seen, hierarchy.classes, rounds)
-    ]
+    found = [one for head, seen in records.items() for one in head_figures(head, seen, hierarchy.classes, rounds)]
     found += level_figures(main, hierarchy, rounds)
     found += path_figures(main, hierarchy, rounds)
     found += hierarchical_figures(main, hierarchy, rounds)
@@ -182,9 +180,7 @@ def split_facts(
         "coverage_at_95": asdict(calibration.coverage_at(seen.confidence, right, 0.95)),
         "categories_judged": len(ranked),
         "worst": [_worst(asdict(one), cat_ids, paths) for one in ranked[:worst]],
-        "small_categories": asdict(
-            categories.small_categories(seen.label, seen.predicted, hierarchy.classes)
-        ),
+        "small_categories": asdict(categories.small_categories(seen.label, seen.predicted, hierarchy.classes)),
         "confusions": [
             {"given": paths[one.label], "said": paths[one.predicted], "rows": one.rows}
             for one in categories.confusions(seen.label, seen.predicted, worst)

@@ -41,9 +41,7 @@ class Hierarchy:
         depths: int32 [classes], length of each leaf's path.
     """
 
-    def __init__(
-        self, paths: Sequence[Sequence[str]], level_names: Sequence[Sequence[Any]] | None = None
-    ) -> None:
+    def __init__(self, paths: Sequence[Sequence[str]], level_names: Sequence[Sequence[Any]] | None = None) -> None:
         """Build from the label map's paths (1 to 4 names each, in label order).
 
         Args:
@@ -106,9 +104,7 @@ class Hierarchy:
         groups, starts = [], []
         for level in range(self.depth):
             prefixes = [leaf[: level + 1] for leaf in ordered]
-            fresh = np.array(
-                [i == 0 or prefixes[i] != prefixes[i - 1] for i in range(len(prefixes))], np.bool_
-            )
+            fresh = np.array([i == 0 or prefixes[i] != prefixes[i - 1] for i in range(len(prefixes))], np.bool_)
             groups.append(np.cumsum(fresh) - 1)
             starts.append(np.flatnonzero(fresh))
         return groups, starts
@@ -120,8 +116,6 @@ def node_path(node: Any) -> Path:
 
 
 def _nodes(leaves: Sequence[Path], level: int, level_names: Sequence[Sequence[Any]] | None) -> list[Path]:
-    listed = (
-        [] if level_names is None or level >= len(level_names) else [node_path(n) for n in level_names[level]]
-    )
+    listed = [] if level_names is None or level >= len(level_names) else [node_path(n) for n in level_names[level]]
     seen = sorted({leaf[: level + 1] for leaf in leaves if len(leaf) > level} - set(listed))
     return listed + seen

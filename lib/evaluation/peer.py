@@ -38,9 +38,7 @@ def answer(names: Sequence[str], cat_ids: Sequence[str], asked: Sequence[str]) -
     started = time.monotonic()
     if len(set(cat_ids)) < 2:
         return PeerAnswer(np.array([cat_ids[0]] * len(asked)), time.monotonic() - started)
-    vectorizer = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(1, 4), min_df=MIN_DOCUMENTS, sublinear_tf=True
-    )
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), min_df=MIN_DOCUMENTS, sublinear_tf=True)
     machine = LinearSVC(C=PENALTY).fit(vectorizer.fit_transform(names), np.asarray(cat_ids))
     seconds = time.monotonic() - started
     return PeerAnswer(machine.predict(vectorizer.transform(asked)), seconds)

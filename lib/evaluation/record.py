@@ -91,9 +91,7 @@ def top_labels(probabilities: Floats, count: int = TOP) -> tuple[Ints, Floats]:
     """
     rows, classes = probabilities.shape
     kept = min(count, classes)
-    candidates = (
-        np.argpartition(-probabilities, kept - 1, axis=1)[:, :kept] if kept < classes else _all(rows, classes)
-    )
+    candidates = np.argpartition(-probabilities, kept - 1, axis=1)[:, :kept] if kept < classes else _all(rows, classes)
     values = np.take_along_axis(probabilities, candidates, axis=1)
     order = np.lexsort((candidates, -values), axis=1)
     labels = np.full((rows, count), -1, np.int32)
@@ -130,9 +128,7 @@ class Recorder:
         self._parts.append(
             Predictions(
                 label=label,
-                level_labels=self._levels(label)
-                if level_labels is None
-                else np.asarray(level_labels, np.int32),
+                level_labels=self._levels(label) if level_labels is None else np.asarray(level_labels, np.int32),
                 top=top,
                 top_probability=best,
                 raw_confidence=softmax(logits).max(axis=1),
@@ -153,18 +149,14 @@ class Recorder:
 
 def levels_of(hierarchy: Hierarchy, label: Ints) -> Ints:
     """Nodes [N, LEVELS] above labels [N]; all -1 above an unknown label."""
-    known = (
-        hierarchy.ancestors[np.maximum(label, 0)] if hierarchy.classes else np.full((len(label), LEVELS), -1)
-    )
+    known = hierarchy.ancestors[np.maximum(label, 0)] if hierarchy.classes else np.full((len(label), LEVELS), -1)
     return np.where((label >= 0)[:, None], known, -1).astype(np.int32)
 
 
 def join(parts: Sequence[Predictions]) -> Predictions:
     """Records one after the other; an empty list gives an empty record."""
     parts = parts or [_empty()]
-    return Predictions(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Predictions)}
-    )
+    return Predictions(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Predictions)})
 
 
 def record(

@@ -25,9 +25,7 @@ def successor(cat_id: str, replaced_by: Mapping[str, str]) -> str:
     return cat_id
 
 
-def merged_labels(
-    cat_ids: Sequence[str], replaced_by: Mapping[str, str]
-) -> tuple[dict[str, int], NDArray[np.int32]]:
+def merged_labels(cat_ids: Sequence[str], replaced_by: Mapping[str, str]) -> tuple[dict[str, int], NDArray[np.int32]]:
     """The label map seen from a later month.
 
     Args:

@@ -28,9 +28,7 @@ class Chance:
 
     def bits(self, stream: str, *keys: Integers | int) -> Bits:
         """64 random bits for each broadcast combination of keys; other streams are independent."""
-        state = np.full(
-            np.broadcast_shapes(*(np.shape(key) for key in keys), (1,)), _start(self.seed, stream)
-        )
+        state = np.full(np.broadcast_shapes(*(np.shape(key) for key in keys), (1,)), _start(self.seed, stream))
         for key in keys:
             state = _mix(state + np.asarray(key, dtype=np.int64).astype(np.uint64) * _GOLDEN + _GOLDEN)
         return state
@@ -41,9 +39,7 @@ class Chance:
 
     def below(self, stream: str, bound: Integers | int, *keys: Integers | int) -> Integers:
         """Integers in [0, bound); bound > 0, one for all or one each."""
-        return np.minimum(np.floor(self.uniform(stream, *keys) * bound), np.asarray(bound) - 1).astype(
-            np.int64
-        )
+        return np.minimum(np.floor(self.uniform(stream, *keys) * bound), np.asarray(bound) - 1).astype(np.int64)
 
     def happens(self, stream: str, share: Floats | float, *keys: Integers | int) -> npt.NDArray[np.bool_]:
         """True with the given probability."""

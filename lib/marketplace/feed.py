@@ -157,9 +157,7 @@ def offers(market: Market, month: str, slots: Integers) -> pd.DataFrame:
         "title": names.titles(),
         "price_pc": _prices(market, month, at).astype(str),
         "link": [f"{site}/goods/{number}" for site, number in zip(prefix, own, strict=True)],
-        "image_link": [
-            f"{site}/pictures/{number}.jpg" for site, number in zip(prefix, products, strict=True)
-        ],
+        "image_link": [f"{site}/pictures/{number}.jpg" for site, number in zip(prefix, products, strict=True)],
     }
     levels = market.malls.categories(at.mall, at.leaf, at.slot, at.generation)
     made |= {f"category_name{number}": level for number, level in enumerate(levels, start=1)}
@@ -202,9 +200,7 @@ def _write_parts(spark: SparkSession, text: str, month: str, parts: Path) -> tup
         .agg(F.sum("rows").alias("rows"), F.sum("branded").alias("branded"), F.sum("wrong").alias("wrong"))
         .collect()  # one row a mall
     )
-    by_mall = {
-        row["mall_id"]: int(row["rows"]) for row in sorted(counted, key=lambda row: str(row["mall_id"]))
-    }
+    by_mall = {row["mall_id"]: int(row["rows"]) for row in sorted(counted, key=lambda row: str(row["mall_id"]))}
     return by_mall, sum(int(row["branded"]) for row in counted), sum(int(row["wrong"]) for row in counted)
 
 

@@ -26,9 +26,7 @@ BRAND_SPREAD = 0.3
 class Malls:
     """The malls of one market. Those at even and odd places each sell half of the offers."""
 
-    def __init__(
-        self, chance: Chance, malls: Sequence[Mall], taxonomy: Taxonomy, brand_filled: float
-    ) -> None:
+    def __init__(self, chance: Chance, malls: Sequence[Mall], taxonomy: Taxonomy, brand_filled: float) -> None:
         self.chance = chance
         self.malls = list(malls)
         self.ids = np.array([mall.id for mall in malls], dtype=object)
@@ -61,9 +59,7 @@ class Malls:
         levels = [self._categories[level][mall, leaf] for level in range(LEVELS)]
         broad = self.chance.happens("broad", self.broad[mall], slot, generation)
         words = np.array(BROAD_CATEGORIES, dtype=object)
-        levels[0] = np.where(
-            broad, words[self.chance.below("broad word", len(words), slot, generation)], levels[0]
-        )
+        levels[0] = np.where(broad, words[self.chance.below("broad word", len(words), slot, generation)], levels[0])
         return [levels[0], *(np.where(broad, "", level) for level in levels[1:])]
 
     def _brand_shares(self, sizes: npt.NDArray[np.float64], mean: float) -> Floats:
@@ -81,9 +77,7 @@ def _category_words(chance: Chance, malls: int, taxonomy: Taxonomy) -> list[Word
     mall = np.arange(malls)[:, None]
     leaf = np.arange(len(taxonomy))[None, :]
     thing, department = taxonomy.thing[None, :], taxonomy.department[None, :]
-    top = _pick(
-        chance, "mall department", [x.thing.department_words for x in taxonomy.leaves], mall, department
-    )
+    top = _pick(chance, "mall department", [x.thing.department_words for x in taxonomy.leaves], mall, department)
     group = np.broadcast_to(np.array([x.thing.group for x in taxonomy.leaves], dtype=object), top.shape)
     name = _pick(chance, "mall thing", [x.thing.words for x in taxonomy.leaves], mall, thing)
     kind = _pick(chance, "mall kind", [x.modifier_words or ("",) for x in taxonomy.leaves], mall, leaf)
@@ -92,16 +86,12 @@ def _category_words(chance: Chance, malls: int, taxonomy: Taxonomy) -> list[Word
     return _as_deep_as_known(chance, mall, thing, leaf, [top, group, name, kind])
 
 
-def _pick(
-    chance: Chance, stream: str, choices: list[tuple[str, ...]], mall: Integers, key: Integers
-) -> Words:
+def _pick(chance: Chance, stream: str, choices: list[tuple[str, ...]], mall: Integers, key: Integers) -> Words:
     """[malls, leaves]: for each leaf one of its words, the same for leaves that share the key."""
     longest = max(len(words) for words in choices)
     table = np.array([[*words, *[""] * (longest - len(words))] for words in choices], dtype=object)
     counts = np.array([len(words) for words in choices])
-    return np.asarray(
-        table[np.arange(len(choices))[None, :], chance.below(stream, counts[None, :], mall, key)]
-    )
+    return np.asarray(table[np.arange(len(choices))[None, :], chance.below(stream, counts[None, :], mall, key)])
 
 
 def _as_deep_as_known(

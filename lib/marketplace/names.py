@@ -88,10 +88,7 @@ class Names:
         filled = self._listing("maker filled") < 1 / 3
         form = self.chance.below("maker form", len(words.MAKER_FORMS), self.brand)
         makers = np.array(
-            [
-                words.MAKER_FORMS[f].format(n)
-                for f, n in zip(form, self.market.brands.hangul(self.brand), strict=True)
-            ],
+            [words.MAKER_FORMS[f].format(n) for f, n in zip(form, self.market.brands.hangul(self.brand), strict=True)],
             dtype=object,
         )
         return np.where(filled, makers, "")
@@ -156,9 +153,7 @@ class Names:
         """Which kind of thing it is, in the seller's word for it."""
         shown = self._item("modifier shown") < self.market.settings.modifier_shown
         other = self._item("modifier word")
-        synonym = np.where(
-            other < OTHER_MODIFIER_WORD, 1 + (other * 2 / OTHER_MODIFIER_WORD).astype(np.int64), 0
-        )
+        synonym = np.where(other < OTHER_MODIFIER_WORD, 1 + (other * 2 / OTHER_MODIFIER_WORD).astype(np.int64), 0)
         word = _modifiers()[self.kind, self.modifier, synonym]
         return np.where(shown & (self.modifier >= 0), word, "")
 
@@ -171,9 +166,7 @@ class Names:
             coined(self.chance, "new noun word", self.thing, era),
             _nouns()[self.thing, self._synonym("noun")],
         )
-        generic = np.where(
-            self._item("generic") < GENERIC_NOUN, self._choose("generic word", words.GENERIC), ""
-        )
+        generic = np.where(self._item("generic") < GENERIC_NOUN, self._choose("generic word", words.GENERIC), "")
         return np.where(shown, noun, generic)
 
     def _synonym(self, stream: str) -> Integers:
@@ -207,9 +200,7 @@ class Names:
         age = np.floor(self._item("new word age") * NEW_WORD_MONTHS).astype(np.int64)
         number = np.floor(self._item("new word number") * count).astype(np.int64)
         department = self.department % count
-        word = coined(
-            self.chance, "new word", self.at.birth - age, np.where(number % 2 == 0, department, number)
-        )
+        word = coined(self.chance, "new word", self.at.birth - age, np.where(number % 2 == 0, department, number))
         return np.where(self._item("new word shown") < NEW_WORD_SHOWN, word, "")
 
     def _variety(self) -> Words:
@@ -250,9 +241,7 @@ class Names:
     def _mistyped(self, titles: list[str]) -> list[str]:
         return self._changed(titles, "typo", self.market.settings.typos, _mistype)
 
-    def _changed(
-        self, titles: list[str], stream: str, share: float, change: Callable[[str, int], str]
-    ) -> list[str]:
+    def _changed(self, titles: list[str], stream: str, share: float, change: Callable[[str, int], str]) -> list[str]:
         """Apply a change to that share of the listings, each with random bits of its own."""
         bits = self.chance.bits(f"{stream} how", self.at.slot, self.at.generation).tolist()
         for index in np.flatnonzero(self._listing(stream) < share).tolist():
@@ -310,9 +299,7 @@ def _modifiers() -> Words:
 
 @cache
 def _units() -> tuple[Words, Integers]:
-    return _table(
-        tuple(tuple(unit.format(n) for unit in units for n in _NUMBERS) for units in words.UNITS.values())
-    )
+    return _table(tuple(tuple(unit.format(n) for unit in units for n in _NUMBERS) for units in words.UNITS.values()))
 
 
 @cache

@@ -59,9 +59,7 @@ class Market:
         self.settings = settings
         self.chance = Chance(settings.seed)
         self.taxonomy = Taxonomy(settings.leaves)
-        self.brands = Brands(
-            self.chance, self.taxonomy.departments, settings.brands, settings.new_brands_per_month
-        )
+        self.brands = Brands(self.chance, self.taxonomy.departments, settings.brands, settings.new_brands_per_month)
         self.malls = Malls(self.chance, settings.malls, self.taxonomy, settings.brand_filled)
         self._popularity = self._popularities()
         self._peak = self.chance.uniform("peak", np.arange(settings.leaves)) * 12

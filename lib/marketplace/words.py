@@ -193,9 +193,7 @@ TAIL_WORDS = "추천 인기상품 당일 국내배송 정식수입 공식 모음
 # Not in CP949: only malls that deliver UTF-8 write them.
 EMOJI = "🔥 ✅ 💝 🎁 ⭐️".split()
 SYMBOLS = "★ ♥ ◆ ■ ▶ ♬".split()
-BROAD_CATEGORIES = (
-    "기타 신상품 베스트 전체상품 기획전 오늘의특가 이벤트 ETC 추천상품 개인결제창 BEST 시즌오프".split()
-)
+BROAD_CATEGORIES = "기타 신상품 베스트 전체상품 기획전 오늘의특가 이벤트 ETC 추천상품 개인결제창 BEST 시즌오프".split()
 CATEGORY_ENDINGS = " 모음 용품 코너 존 류 관 샵 / 잡화".split(" ")
 MAKER_FORMS = ("(주){}", "{}", "{}산업", "{} 코리아", "{}컴퍼니")
 
@@ -244,6 +242,4 @@ def _parse_departments(text: str) -> tuple[Thing, ...]:
 
 
 THINGS = _parse_departments(_DEPARTMENTS)
-MODIFIERS = {
-    kind: tuple(tuple(entry.split("|")) for entry in text.split()) for kind, text in _MODIFIERS.items()
-}
+MODIFIERS = {kind: tuple(tuple(entry.split("|")) for entry in text.split()) for kind, text in _MODIFIERS.items()}

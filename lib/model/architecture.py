@@ -51,9 +51,7 @@ class Architecture:
             UserError: a size is missing or no positive integer, or a setting is unknown.
         """
         try:
-            sizes = {
-                field.name: _size(record, field.name) for field in fields(Architecture) if field.type is int
-            }
+            sizes = {field.name: _size(record, field.name) for field in fields(Architecture) if field.type is int}
             return Architecture(**sizes, settings=ModelSettings.model_validate(record["settings"]))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(

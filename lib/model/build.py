@@ -149,7 +149,5 @@ def _dense(name: str, features: Tensor, size: int, dropout: float, architecture:
 
 def _head(name: str, features: list[Tensor], architecture: Architecture) -> Tensor:
     """Logits [batch, classes] on the concatenated features."""
-    joined = (
-        features[0] if len(features) == 1 else keras.layers.Concatenate(name=f"{name}_features")(features)
-    )
+    joined = features[0] if len(features) == 1 else keras.layers.Concatenate(name=f"{name}_features")(features)
     return keras.layers.Dense(architecture.classes, name=name)(joined)

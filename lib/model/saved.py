@@ -65,9 +65,7 @@ def load(folder: Path | str) -> SavedModel:
     """
     found = artefacts.load(Path(folder))
     if found.kind != KIND:
-        raise UserError(
-            f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made"
-        )
+        raise UserError(f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made")
     found.verify()
     record = _json(found, MODEL)
     label_map = _json(found, LABEL_MAP)

@@ -117,9 +117,7 @@ def set_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
         client.get_model_version(name, version)
         client.set_registered_model_alias(name, alias, version)
     except MlflowException as error:
-        raise UserError(
-            f"alias {alias!r} cannot name version {version!r} of model {name}: {_said(error)}"
-        ) from None
+        raise UserError(f"alias {alias!r} cannot name version {version!r} of model {name}: {_said(error)}") from None
 
 
 def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: str = NAME) -> None:
@@ -133,9 +131,7 @@ def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: st
         run = client.get_model_version(name, version).run_id
         client.log_batch(run, metrics=_metrics(metrics))
     except MlflowException as error:
-        raise UserError(
-            f"figures of version {version!r} of model {name} cannot be logged: {_said(error)}"
-        ) from None
+        raise UserError(f"figures of version {version!r} of model {name} cannot be logged: {_said(error)}") from None
 
 
 @cache
@@ -160,9 +156,7 @@ def _registered(client: MlflowClient, name: str, source: str, content: str) -> s
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    same = [
-        one for one in _versions(client, name) if one.source == source and one.tags.get("content") == content
-    ]
+    same = [one for one in _versions(client, name) if one.source == source and one.tags.get("content") == content]
     return str(max(int(one.version) for one in same)) if same else None
 
 
@@ -181,10 +175,7 @@ def _known(client: MlflowClient, name: str) -> str:
         aliases = client.get_registered_model(name).aliases
     except MlflowException:
         return "no version yet"
-    return (
-        ", ".join(f"{alias} (version {version})" for alias, version in sorted(aliases.items()))
-        or "no alias yet"
-    )
+    return ", ".join(f"{alias} (version {version})" for alias, version in sorted(aliases.items())) or "no alias yet"
 
 
 def _metrics(values: Mapping[str, float]) -> list[Metric]:

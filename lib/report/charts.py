@@ -21,12 +21,10 @@ NO_SPREAD = 1e-6
 MAX_NAMES = 7
 Point = tuple[float, float]
 GRID_LINE = Markup(
-    '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-    '<text class="end" x="{}" y="{:.1f}">{}</text>'
+    '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text class="end" x="{}" y="{:.1f}">{}</text>'
 )
 TICK_MARK = Markup(
-    '<line class="tick" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>'
-    '<text class="middle" x="{:.1f}" y="{}">{}</text>'
+    '<line class="tick" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/><text class="middle" x="{:.1f}" y="{}">{}</text>'
 )
 
 
@@ -84,9 +82,7 @@ def interval_mark(value: float, low: float | None, high: float | None, start: fl
 
     whisker = Markup("")
     if low is not None and high is not None:
-        whisker = Markup('<line class="whisker" x1="{}" x2="{}" y1="8" y2="8"/>').format(
-            place(low), place(high)
-        )
+        whisker = Markup('<line class="whisker" x1="{}" x2="{}" y1="8" y2="8"/>').format(place(low), place(high))
     return Markup(
         '<svg class="interval" viewBox="0 0 160 16" aria-hidden="true">'
         '<line class="rail" x1="4" x2="156" y1="8" y2="8"/>{}<circle cx="{}" cy="8" r="3.6"/></svg>'
@@ -114,9 +110,7 @@ class _Scale:
             margin = max(0.5, size / 100)
             low, high = (low / 10, high * 10) if axis.log else (low - margin, high + margin)
         if axis.names:
-            self.ticks = [
-                float(place) for place in range(0, len(axis.names), 1 + len(axis.names) // MAX_NAMES)
-            ]
+            self.ticks = [float(place) for place in range(0, len(axis.names), 1 + len(axis.names) // MAX_NAMES)]
         else:
             self.ticks = _powers(low, high) if axis.log else _round_numbers(low, high)
         if not axis.log:
@@ -185,9 +179,7 @@ def _grid(across: _Scale, up: _Scale) -> Markup:
     names = Markup(
         '<text class="middle label" x="{}" y="{}">{}</text>'
         '<text class="middle label" transform="translate(14 {}) rotate(-90)">{}</text>'
-    ).format(
-        (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, across.axis.label, (TOP + HEIGHT - BOTTOM) / 2, up.axis.label
-    )
+    ).format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, across.axis.label, (TOP + HEIGHT - BOTTOM) / 2, up.axis.label)
     return Markup("").join([*lines, *marks, names])
 
 
@@ -207,9 +199,9 @@ def _line(index: int, one: Series, across: _Scale, up: _Scale) -> Markup:
     if not (one.dots or len(places) == 1):
         return line
     dots = [
-        Markup(
-            '<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="3.4"><title>{}: {}, {}</title></circle>'
-        ).format(index % COLOURS, a, b, one.name, across.text(x), up.text(y))
+        Markup('<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="3.4"><title>{}: {}, {}</title></circle>').format(
+            index % COLOURS, a, b, one.name, across.text(x), up.text(y)
+        )
         for (a, b), (x, y) in zip(places, one.points, strict=True)
     ]
     return Markup("").join([line, *dots])

@@ -144,13 +144,8 @@ def history(metrics: DataFrame) -> list[PastFigure]:
         & F.col("split").isin("test", "next_month")
         & F.col("model_version").rlike("^[0-9]+$")
     )
-    newest = wanted.groupBy("month", "split").agg(
-        F.max_by("value", F.col("model_version").cast("int")).alias("value")
-    )
-    return [
-        PastFigure(row["month"], row["split"], row["value"])
-        for row in newest.orderBy("split", "month").collect()
-    ]
+    newest = wanted.groupBy("month", "split").agg(F.max_by("value", F.col("model_version").cast("int")).alias("value"))
+    return [PastFigure(row["month"], row["split"], row["value"]) for row in newest.orderBy("split", "month").collect()]
 
 
 def _distribution(warehouse: str, normalize: Manifest | None) -> list[CategoryCount]:

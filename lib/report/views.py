@@ -185,9 +185,7 @@ def history_chart(history: Sequence[PastFigure]) -> Markup:
         return Markup("")
     place = {month: float(index) for index, month in enumerate(listed)}
     series = [
-        Series(
-            words, [(place[o.month], o.value) for o in history if o.split == split], dots=True, dashed=dashed
-        )
+        Series(words, [(place[o.month], o.value) for o in history if o.split == split], dots=True, dashed=dashed)
         for split, words, dashed in (
             ("test", "this month's model", False),
             ("next_month", "last month's model", True),
@@ -225,11 +223,7 @@ def ends(figure: object) -> str:
 def points(figure: object) -> str:
     """A difference [value, low, high] of two shares in percentage points."""
     found = _three(figure)
-    return (
-        "–"
-        if found is None
-        else f"{found[0] * 100:+.1f} points ({found[1] * 100:+.1f} to {found[2] * 100:+.1f})"
-    )
+    return "–" if found is None else f"{found[0] * 100:+.1f} points ({found[1] * 100:+.1f} to {found[2] * 100:+.1f})"
 
 
 def _three(figure: object) -> list[float] | None:
@@ -326,9 +320,7 @@ def _training_words(recorded: Mapping[str, Any]) -> str:
     speeds = _over_epochs(recorded.get("epochs") or [], "rows_per_second")
     parts = [
         f"best epoch {recorded['best_epoch']}" if "best_epoch" in recorded else "",
-        f"{number(round(speeds[-1][1]))} rows a second"
-        if speeds
-        else "",
+        f"{number(round(speeds[-1][1]))} rows a second" if speeds else "",
         f"{number(recorded['parameters'])} parameters" if "parameters" in recorded else "",
     ]
     kept = ", ".join(part for part in parts if part)
@@ -358,9 +350,7 @@ def _coverage(test: Mapping[str, Any]) -> Markup:
 
 
 def _thresholds(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    keys = [
-        key.split(" ")[0] for key in figures if key.startswith("threshold=") and key.endswith(" coverage")
-    ]
+    keys = [key.split(" ")[0] for key in figures if key.startswith("threshold=") and key.endswith(" coverage")]
     return [
         {
             "threshold": key.removeprefix("threshold="),

@@ -55,15 +55,11 @@ def choose(config: Config, model: str) -> Chosen:
     folder, version = resolve(state, model, name=config.registry.name)
     found = artefact.load(folder)
     if found.kind != saved.KIND:
-        raise UserError(
-            f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made"
-        )
+        raise UserError(f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made")
     found.verify()
     try:
         tokenizer = dict(json.loads(found.path(saved.MODEL).read_text(encoding="utf-8"))["tokenizer"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{found.path(saved.MODEL)} does not describe a model ({error!r}); train again"
-        ) from None
+        raise UserError(f"{found.path(saved.MODEL)} does not describe a model ({error!r}); train again") from None
     scorer = Scorer(str(folder.resolve()), config.score.batch_size, config.score.threads)
     return Chosen(folder, version, found.content, tokenizer, scorer)

@@ -43,14 +43,10 @@ def version_of(warehouse: str, month: str) -> Version | None:
     trained = manifest.find(warehouse, "train", month)
     if trained is None:
         return None
-    return Version(
-        str(trained.facts["version"]), month, manifest.artefact_of(warehouse, "train", month, "model")
-    )
+    return Version(str(trained.facts["version"]), month, manifest.artefact_of(warehouse, "train", month, "model"))
 
 
-def inputs_of(
-    spark: SparkSession, warehouse: str, month: str, version: Version, shards: Artefact
-) -> dict[str, str]:
+def inputs_of(spark: SparkSession, warehouse: str, month: str, version: Version, shards: Artefact) -> dict[str, str]:
     """Everything an evaluation depends on, as fingerprints."""
     older = version_of(warehouse, months.shift(month, -1))
     found = {
@@ -128,9 +124,7 @@ class MonthEvaluation:
         self.outcome.facts["figures"][split] = figures.headline(found)
         if split == "test":
             main = seen[MAIN_HEAD]
-            self.outcome.facts["test"] = figures.split_facts(
-                main, self.hierarchy, cat_ids, paths, self.settings.worst
-            )
+            self.outcome.facts["test"] = figures.split_facts(main, self.hierarchy, cat_ids, paths, self.settings.worst)
         return found
 
     def _sample(self) -> Sample:
@@ -214,9 +208,7 @@ class MonthEvaluation:
             return None
         true_labels = labels_of(sample.true_cat_ids, self.predictor.labels)
         given_right = sample.cat_ids == sample.true_cat_ids
-        return comparisons.against_truth(
-            self.seen[MAIN_HEAD], true_labels, given_right, self.settings.bootstrap_rounds
-        )
+        return comparisons.against_truth(self.seen[MAIN_HEAD], true_labels, given_right, self.settings.bootstrap_rounds)
 
     def _examples(self, sample: Sample) -> dict[str, Any]:
         worst = [str(one["cat_id"]) for one in self.outcome.facts["test"]["worst"]]

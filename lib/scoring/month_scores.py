@@ -41,9 +41,7 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
         outcome.wrote(PREDICTIONS, where, written)
         total += written.rows
     outcome.exits = {"predictions": total}
-    outcome.facts |= confidences(
-        tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=chosen.version)
-    )
+    outcome.facts |= confidences(tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=chosen.version))
     return outcome
 
 

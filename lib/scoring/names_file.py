@@ -80,9 +80,7 @@ def parse_mapping(text: str) -> dict[str, str]:
         if field not in FIELDS:
             raise UserError(f"--mapping {pair}: {field!r} is no field; use {', '.join(FIELDS)}")
         if field in columns:
-            raise UserError(
-                f"--mapping gives {field} twice ({columns[field]!r} and {column!r}); keep one of them"
-            )
+            raise UserError(f"--mapping gives {field} twice ({columns[field]!r} and {column!r}); keep one of them")
         columns[field] = column
     if "prod_nm" not in columns:
         raise UserError(
@@ -108,9 +106,7 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def label_file(
-    spark: SparkSession, names: NamesFile, chosen: Chosen, output: Path, written_as: Format
-) -> Labelled:
+def label_file(spark: SparkSession, names: NamesFile, chosen: Chosen, output: Path, written_as: Format) -> Labelled:
     """Label every name of the file into `output`, and put the rows without one into `output`/rejects.
 
     Raises:
@@ -148,9 +144,7 @@ def read(spark: SparkSession, names: NamesFile) -> DataFrame:
         UserError: the file is not there, is no such file, or lacks a mapped column.
     """
     if not names.path.is_file():
-        raise UserError(
-            f"--input {names.path} is no file; give a TSV, CSV, JSON lines or Parquet file of names"
-        )
+        raise UserError(f"--input {names.path} is no file; give a TSV, CSV, JSON lines or Parquet file of names")
     header = _columns_of(spark, names)
     for field, column in names.columns.items():
         if column not in header:
@@ -176,18 +170,13 @@ def csv_columns(frame: DataFrame) -> DataFrame:
     cells = {
         "path": F.array_join("path", " > "),
         "top": F.array_join(
-            F.transform(
-                "top", lambda one: F.concat(one["cat_id"], F.lit(":"), F.format_number(one["probability"], 4))
-            ),
+            F.transform("top", lambda one: F.concat(one["cat_id"], F.lit(":"), F.format_number(one["probability"], 4))),
             " ",
         ),
     }
     texts = {name for name, kind in frame.dtypes if kind == "string"} | set(cells)
     return frame.select(
-        *(
-            neutral(cells.get(name, F.col(name))).alias(name) if name in texts else F.col(name)
-            for name in frame.columns
-        )
+        *(neutral(cells.get(name, F.col(name))).alias(name) if name in texts else F.col(name) for name in frame.columns)
     )
 
 
@@ -196,9 +185,7 @@ def _write(frame: DataFrame, folder: Path, written_as: Format) -> int:
     observation = Observation()
     counted = frame.observe(observation, F.count(F.lit(1)).alias("rows"))
     # An existing, empty folder is fine; anything in it was refused before.
-    writer = (
-        counted.write.mode("append") if written_as == "parquet" else csv_columns(counted).write.mode("append")
-    )
+    writer = counted.write.mode("append") if written_as == "parquet" else csv_columns(counted).write.mode("append")
     if written_as == "parquet":
         writer.parquet(str(folder))
     else:
@@ -237,9 +224,7 @@ def _columns_of(spark: SparkSession, names: NamesFile) -> list[str]:
         try:
             return list(spark.read.parquet(str(names.path)).columns)
         except Exception as error:  # noqa: BLE001 Spark's errors of a damaged file have no common class
-            raise UserError(
-                f"--input {names.path} is no Parquet file ({str(error).splitlines()[0][:200]})"
-            ) from None
+            raise UserError(f"--input {names.path} is no Parquet file ({str(error).splitlines()[0][:200]})") from None
     lines = _first_lines(names.path, HEAD_LINES if names.kind == "jsonl" else 1)
     if names.kind == "jsonl":
         return _keys(lines, names.path)
@@ -247,9 +232,7 @@ def _columns_of(spark: SparkSession, names: NamesFile) -> list[str]:
     columns = header.split("\t") if names.kind == "tsv" else _csv_cells(header)
     repeated = [column for column in columns if columns.count(column) > 1]
     if repeated:
-        raise UserError(
-            f"--input {names.path}: its header names column {repeated[0][:60]!r} twice; rename one of them"
-        )
+        raise UserError(f"--input {names.path}: its header names column {repeated[0][:60]!r} twice; rename one of them")
     return columns
 
 
@@ -265,9 +248,7 @@ def _keys(lines: list[str], path: Path) -> list[str]:
         except (ValueError, RecursionError):
             continue  # Spark puts it into rejects
         if not isinstance(record, dict):
-            raise UserError(
-                f"--input {path} line {number} is no JSON object; write one object with names a line"
-            )
+            raise UserError(f"--input {path} line {number} is no JSON object; write one object with names a line")
         found |= dict.fromkeys(record)
     return list(found)
 

@@ -52,9 +52,7 @@ class Predictor:
         model = saved.model
         self._all_heads = tf.function(lambda x: model(x, training=False), input_signature=[signature])
         # What the other heads alone need is pruned from the graph.
-        self._main_head = tf.function(
-            lambda x: model(x, training=False)[MAIN_HEAD], input_signature=[signature]
-        )
+        self._main_head = tf.function(lambda x: model(x, training=False)[MAIN_HEAD], input_signature=[signature])
 
     def logits(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         """Logits [rows, classes] of every head."""
@@ -130,9 +128,7 @@ def check_same_tokens(predictor: Predictor, tokenizer_keys: Sequence[str]) -> No
     own = str(predictor.saved.tokenizer["key"])
     other = [key for key in tokenizer_keys if key != own]
     if other:
-        raise UserError(
-            f"the model was trained on tokens of {own} but these were made by {other[0]}; tokenize again"
-        )
+        raise UserError(f"the model was trained on tokens of {own} but these were made by {other[0]}; tokenize again")
 
 
 def _kind(column: str) -> type:

@@ -88,7 +88,5 @@ def check_header(names: Sequence[str], columns: Columns, file: Path) -> list[str
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UserError(
-            f"{file}: its header names column {repeated[0][:60]!r} twice; deliver it with distinct columns"
-        )
+        raise UserError(f"{file}: its header names column {repeated[0][:60]!r} twice; deliver it with distinct columns")
     return list(names)

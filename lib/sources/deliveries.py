@@ -95,15 +95,9 @@ def _read_source(
         if source.format == "tsv":
             staged = list(pool.map(lambda delivery: staging.lines(delivery, longest), deliveries))
         else:
-            staged = list(
-                pool.map(lambda delivery: [convert(staging, source, delivery, columns, longest)], deliveries)
-            )
+            staged = list(pool.map(lambda delivery: [convert(staging, source, delivery, columns, longest)], deliveries))
     if source.format != "tsv":
-        return [
-            _converted_group(
-                spark, settings, source, columns, [part for parts in staged for part in parts], month
-            )
-        ]
+        return [_converted_group(spark, settings, source, columns, [part for parts in staged for part in parts], month)]
     separator = source.separator or TAB
     groups = []
     for header, parts in by_header(staged, columns, separator, longest).items():
@@ -111,9 +105,7 @@ def _read_source(
         places = {name: place for place, name in enumerate(header.names)}
         found = offers(_with_malls(spark, records, source, parts), places, columns, source, settings)
         headers = len({part.delivery.rank for part in parts})
-        groups.append(
-            _Group(_with_taxonomy(spark, found, source, month), _stretches(records), parts, headers)
-        )
+        groups.append(_Group(_with_taxonomy(spark, found, source, month), _stretches(records), parts, headers))
     return groups
 
 

@@ -67,9 +67,7 @@ def chunks(file: Path) -> Iterator[bytes]:
             f"{file} is truncated or damaged ({str(error) or 'unexpected end'}); ask for it to be delivered again"
         ) from None
     except OSError as error:
-        raise UserError(
-            f"{file} cannot be read ({error.strerror}); check that it is there and readable"
-        ) from None
+        raise UserError(f"{file} cannot be read ({error.strerror}); check that it is there and readable") from None
 
 
 def _unpacked(file: Path, stream: BinaryIO) -> Iterator[bytes]:
@@ -114,7 +112,5 @@ def _digest(file: Path) -> str:
             while piece := stream.read(CHUNK_BYTES):
                 digest.update(piece)
     except OSError as error:
-        raise UserError(
-            f"{file} cannot be read ({error.strerror}); check that it is there and readable"
-        ) from None
+        raise UserError(f"{file} cannot be read ({error.strerror}); check that it is there and readable") from None
     return digest.hexdigest()

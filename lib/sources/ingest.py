@@ -135,11 +135,7 @@ def _facts(
         facts[row["source"]].update(
             products=row["products"], without_category=row["without_category"], malls=row["malls"]
         )
-    reasons = (
-        found.rejects.select("source", F.explode("reasons").alias("reason"))
-        .groupBy("source", "reason")
-        .count()
-    )
+    reasons = found.rejects.select("source", F.explode("reasons").alias("reason")).groupBy("source", "reason").count()
     for row in reasons.orderBy("source", "reason").collect():
         facts[row["source"]]["rejects"][row["reason"]] = row["count"]
     return facts

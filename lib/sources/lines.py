@@ -57,9 +57,7 @@ def read_header(part: Part, columns: Columns, separator: str, longest: int) -> H
     if not line:
         raise UserError(f"{file} is empty or begins with an empty line; deliver it with a header line")
     if b"\0" in line:
-        raise UserError(
-            f"{file} is a binary file, not lines of text; deliver it as text, or compressed as .gz or .xz"
-        )
+        raise UserError(f"{file} is a binary file, not lines of text; deliver it as text, or compressed as .gz or .xz")
     try:
         text = line.decode(encoding)
     except UnicodeDecodeError:
@@ -68,9 +66,7 @@ def read_header(part: Part, columns: Columns, separator: str, longest: int) -> H
     return Header(text.rstrip("\r"), tuple(check_header(names, columns, file)))
 
 
-def read_lines(
-    spark: SparkSession, parts: Sequence[Part], header: Header, separator: str, longest: int
-) -> DataFrame:
+def read_lines(spark: SparkSession, parts: Sequence[Part], header: Header, separator: str, longest: int) -> DataFrame:
     """Every line of the parts, the headers included.
 
     Returns:

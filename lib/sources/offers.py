@@ -135,9 +135,7 @@ class _Cells:
     def mall_id(self) -> Column:
         """The mall; a colon in a delivered name is written %3A, so that product_id stays unambiguous."""
         if "mall_id" in self.columns.fields or "mall_id" in self.source.constants:
-            return F.replace(
-                F.replace(self.field("mall_id"), F.lit("%"), F.lit("%25")), F.lit(":"), F.lit("%3A")
-            )
+            return F.replace(F.replace(self.field("mall_id"), F.lit("%"), F.lit("%25")), F.lit(":"), F.lit("%3A"))
         return F.col("mall")
 
     def mall_name(self) -> Column:

@@ -235,9 +235,7 @@ def _items(document: Any, file: Path) -> list[Any]:
     if isinstance(document, dict) and isinstance(document.get("items"), list):
         return list(document["items"])
     if isinstance(document, list):
-        if document and all(
-            isinstance(item, dict) and isinstance(item.get("items"), list) for item in document
-        ):
+        if document and all(isinstance(item, dict) and isinstance(item.get("items"), list) for item in document):
             return list(chain.from_iterable(item["items"] for item in document))
         return document
     raise UserError(
@@ -263,9 +261,7 @@ def _jsonl_records(delivery: Delivery, source: Source, columns: Columns, longest
             yield _json_record(start, raw, item, source, columns, longest)
 
 
-def _json_record(
-    position: int, raw: bytes, item: Any, source: Source, columns: Columns, longest: int
-) -> Record:
+def _json_record(position: int, raw: bytes, item: Any, source: Source, columns: Columns, longest: int) -> Record:
     if not isinstance(item, dict):
         return Record(position, raw, [], "not_an_object")
     if len(raw) > longest:

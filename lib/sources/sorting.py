@@ -54,13 +54,9 @@ def sort_out(
     products = reading.offers.where("valid AND row >= 0")
     if repeated is not None:
         first = kept.where("size(reasons) = 0").coalesce(1)
-        products = products.join(repeated, "product_id", how="left_anti").unionByName(
-            first.select(products.columns)
-        )
+        products = products.join(repeated, "product_id", how="left_anti").unionByName(first.select(products.columns))
     rejects = _rejects(spark, kept.where("size(reasons) > 0"), blocks, reading.parts, staging)
-    return Sorted(
-        products.select(OFFER_FIELDS), rejects, _records(blocks, reading), rejects.count(), reading.files
-    )
+    return Sorted(products.select(OFFER_FIELDS), rejects, _records(blocks, reading), rejects.count(), reading.files)
 
 
 def _blocks(reading: Reading, staging: Staging) -> DataFrame | None:
@@ -125,10 +121,7 @@ def _rejects(
     if blocks is not None:
         located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder))
         traced = traced.where("position IS NOT NULL").unionByName(located)
-    rows = [
-        (part.number, part.delivery.file.as_posix(), part.origin, part.path.suffix == ".txt")
-        for part in parts
-    ]
+    rows = [(part.number, part.delivery.file.as_posix(), part.origin, part.path.suffix == ".txt") for part in parts]
     origins = spark.createDataFrame(rows, "part long, file string, origin long, lines boolean")
     placed = traced.join(F.broadcast(origins), "part", how="inner").withColumn(
         "position", F.col("position") + F.col("origin")

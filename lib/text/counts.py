@@ -43,9 +43,7 @@ def counted(tokens: DataFrame) -> DataFrame:
     """
     columns = tokens.select("name", "name_tokens", "category_tokens")
     partial = columns.mapInArrow(_count, COUNTED)
-    return partial.groupBy("field", "token").agg(
-        F.sum("count").alias("count"), F.sum("documents").alias("documents")
-    )
+    return partial.groupBy("field", "token").agg(F.sum("count").alias("count"), F.sum("documents").alias("documents"))
 
 
 def write(train: DataFrame, warehouse: str, month: str, tokenizer_key: str) -> tables.Fingerprint:
@@ -119,10 +117,7 @@ def earlier_months(
     if not wanted or not tables.exists(spark, warehouse, TOKEN_COUNTS):
         return []
     stored = tables.read(spark, warehouse, TOKEN_COUNTS, month=wanted)
-    keys = {
-        row["month"]: row["tokenizer_key"]
-        for row in stored.select("month", "tokenizer_key").distinct().collect()
-    }
+    keys = {row["month"]: row["tokenizer_key"] for row in stored.select("month", "tokenizer_key").distinct().collect()}
     for other in sorted(keys):
         if keys[other] != tokenizer_key:
             raise UserError(
@@ -136,9 +131,7 @@ def earlier_months(
 def summed(spark: SparkSession, warehouse: str, months: Sequence[str]) -> DataFrame:
     """field, token, count, documents over the months."""
     stored = tables.read(spark, warehouse, TOKEN_COUNTS, month=list(months))
-    return stored.groupBy("field", "token").agg(
-        F.sum("count").alias("count"), F.sum("documents").alias("documents")
-    )
+    return stored.groupBy("field", "token").agg(F.sum("count").alias("count"), F.sum("documents").alias("documents"))
 
 
 def counted_products(warehouse: str, months: Sequence[str]) -> int:
@@ -148,7 +141,4 @@ def counted_products(warehouse: str, months: Sequence[str]) -> int:
 
 def fingerprints(spark: SparkSession, warehouse: str, table: Table, months: Sequence[str]) -> dict[str, str]:
     """A stage's inputs: 'table month' -> content of that month."""
-    return {
-        f"{table.name} {month}": str(tables.fingerprint(spark, warehouse, table, month=month))
-        for month in months
-    }
+    return {f"{table.name} {month}": str(tables.fingerprint(spark, warehouse, table, month=month)) for month in months}

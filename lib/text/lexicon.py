@@ -42,9 +42,7 @@ def looked_up(
     with ExitStack() as stack:
         tables.create(blocked.sparkSession, warehouse, LEXICON)
         known = tables.read(blocked.sparkSession, warehouse, LEXICON, tokenizer_key=settings.key)
-        found = cached(
-            eojeols_by_block(blocked).join(known.select("eojeol", "tokens"), "eojeol", "left"), stack
-        )
+        found = cached(eojeols_by_block(blocked).join(known.select("eojeol", "tokens"), "eojeol", "left"), stack)
         missing = found.where("tokens IS NULL").select("block", "eojeol")
         if missing.isEmpty():
             yield found, {"analysed": 0, "over_long": 0}

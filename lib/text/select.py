@@ -14,9 +14,7 @@ from lib.text.grams import GRAMS_SCHEMA, inverse_document_frequency
 from lib.text.vocabulary import WORDS_SCHEMA
 
 
-def write_vocabulary(
-    counts: DataFrame, settings: VocabularySettings, products: int, words: Path, grams: Path
-) -> None:
+def write_vocabulary(counts: DataFrame, settings: VocabularySettings, products: int, words: Path, grams: Path) -> None:
     """Write words.parquet and grams.parquet, both from the most frequent down, equals in the order of their text.
 
     Args:
@@ -33,9 +31,7 @@ def write_vocabulary(
 
 def with_idf(grams: pa.Table, products: int) -> pa.Table:
     """token, documents and the inverse document frequency among so many products."""
-    idf = [
-        inverse_document_frequency(documents, products) for documents in grams.column("documents").to_pylist()
-    ]
+    idf = [inverse_document_frequency(documents, products) for documents in grams.column("documents").to_pylist()]
     return grams.append_column("idf", pa.array(idf, pa.float32())).cast(GRAMS_SCHEMA)
 
 

@@ -120,9 +120,7 @@ def read_dictionary(path: Path) -> tuple[str, ...]:
                 f"write one word of at most {MAX_DICTIONARY_WORD_LENGTH} characters without spaces a line"
             )
     if len(words) > MAX_DICTIONARY_WORDS:
-        raise UserError(
-            f"text.user_dictionary {path} has {len(words)} words; give at most {MAX_DICTIONARY_WORDS}"
-        )
+        raise UserError(f"text.user_dictionary {path} has {len(words)} words; give at most {MAX_DICTIONARY_WORDS}")
     return tuple(sorted(set(words.values())))
 
 

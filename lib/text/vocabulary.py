@@ -62,14 +62,10 @@ def read_columns(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path, columns=schema.names)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"{path} is no vocabulary ({' '.join(str(error).split())}); run jobs/vocabulary.py"
-        ) from None
+        raise UserError(f"{path} is no vocabulary ({' '.join(str(error).split())}); run jobs/vocabulary.py") from None
     found = {field.name: field.type for field in table.schema}
     if found != {field.name: field.type for field in schema}:
-        raise UserError(
-            f"{path} has columns {found} where a vocabulary has {schema.names}; run jobs/vocabulary.py"
-        )
+        raise UserError(f"{path} has columns {found} where a vocabulary has {schema.names}; run jobs/vocabulary.py")
     if any(table.column(name).null_count for name in schema.names):
         raise UserError(f"{path} has empty values; run jobs/vocabulary.py again")
     if len(table.column("token").unique()) != table.num_rows:

@@ -124,9 +124,7 @@ def train(
     epochs = loop.fit(training, feed, listeners)
     temperature = 1.0
     if feed.rows(VALIDATION):
-        temperature = fit_temperature(
-            *loop.sample_logits(training, feed, VALIDATION, settings.temperature_rows)
-        )
+        temperature = fit_temperature(*loop.sample_logits(training, feed, VALIDATION, settings.temperature_rows))
     else:
         LOG.warning("no validation rows: the last epoch is kept, and confidences are not calibrated")
     if not settings.refit or not feed.rows(VALIDATION):
@@ -188,9 +186,7 @@ def _write(
     shards = inputs.shards
     facts = {name: shards.facts.get(name) for name in KEPT_FACTS}
     tokenizer = {**config.text.model_dump(mode="json"), "key": shards.facts["tokenizer_key"]}
-    described = saved.model_json(
-        architecture, trained.temperature, tokenizer, {**facts, "shards": shards.key}
-    )
+    described = saved.model_json(architecture, trained.temperature, tokenizer, {**facts, "shards": shards.key})
     writer.file(saved.MODEL).write_text(described, encoding="utf-8")
     writer.facts = {
         **json.loads(json.dumps(facts)),

@@ -40,11 +40,9 @@ class MemoryFeed:
         parts = [self.splits[part] for part in split.split("+")]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
         rows = len(joined["label"])
-        order = (
-            np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
-        )
+        order = np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
         numbers = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
         held = {name: tf.constant(values) for name, values in joined.items()}
-        return numbers.map(
-            lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}
-        ).prefetch(2)
+        return numbers.map(lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}).prefetch(
+            2
+        )

@@ -74,9 +74,7 @@ class Epoch:
 
 def measured(sums: NDArray[Any]) -> Measured:
     """From the summed results of measuring steps, [heads, MEASURED]."""
-    columns = {
-        head: dict(zip(MEASURED, map(float, row), strict=True)) for head, row in zip(HEADS, sums, strict=True)
-    }
+    columns = {head: dict(zip(MEASURED, map(float, row), strict=True)) for head, row in zip(HEADS, sums, strict=True)}
     return Measured(
         rows=int(columns[MAIN_HEAD]["rows"]),
         loss={head: _share(of["loss"], of["labelled"]) for head, of in columns.items()},

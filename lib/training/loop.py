@@ -128,9 +128,7 @@ def fit(training: Training, feed: Feed, listeners: Sequence[Listener] = ()) -> l
     return history
 
 
-def refit(
-    training: Training, feed: Feed, split: str, epochs: int, listeners: Sequence[Listener] = ()
-) -> list[Epoch]:
+def refit(training: Training, feed: Feed, split: str, epochs: int, listeners: Sequence[Listener] = ()) -> list[Epoch]:
     """Train a fixed number of epochs on a split, without validation."""
     history = []
     with TrainingProgress(feed.rows(split) * epochs, "refit") as progress:
@@ -235,9 +233,7 @@ def _fetch(training: Training, run: _Pass, epoch: int, progress: TrainingProgres
     progress.advance(int(fetched[:, 3].sum()), run.said)
 
 
-def _record(
-    training: Training, run: _Pass, number: int, seconds: float, validation: Measured | None
-) -> Epoch:
+def _record(training: Training, run: _Pass, number: int, seconds: float, validation: Measured | None) -> Epoch:
     return Epoch(
         number=number,
         loss=run.loss,

@@ -84,9 +84,7 @@ def _summed(gradient: Any) -> tuple[Any, Any]:
     return over_replicas(*sum_repeated(gradient))
 
 
-def _clipped(
-    dense: list[Any], slices: list[tuple[Any, Any]], norm: float
-) -> tuple[list[Any], list[tuple[Any, Any]]]:
+def _clipped(dense: list[Any], slices: list[tuple[Any, Any]], norm: float) -> tuple[list[Any], list[tuple[Any, Any]]]:
     """Scale all gradients down together so that their global norm is at most `norm`."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync

@@ -23,9 +23,7 @@ class SparseTable:
     def __init__(self, variable: Any, rule: RowRule) -> None:
         self.variable, self.rule = variable, rule
         self.slots = [
-            tf.Variable(
-                tf.fill(variable.shape, tf.constant(start, variable.dtype)), trainable=False, name=name
-            )
+            tf.Variable(tf.fill(variable.shape, tf.constant(start, variable.dtype)), trainable=False, name=name)
             for name, start in rule.slots.items()
         ]
 

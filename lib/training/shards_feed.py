@@ -32,8 +32,7 @@ class ShardsFeed:
         """Joined splits are mixed batch by batch in proportion to their rows."""
         parts = [part for part in split.split("+") if self.rows(part)]
         read = [
-            batches(self.shards, part, self.batch_size, columns=COLUMNS, seed=self.seed, epoch=epoch)
-            for part in parts
+            batches(self.shards, part, self.batch_size, columns=COLUMNS, seed=self.seed, epoch=epoch) for part in parts
         ]
         return mixed(read, [self.rows(part) for part in parts], self.seed + epoch)
 

@@ -40,9 +40,7 @@ class AnyBatch:
         """Call it with the batch's COLUMNS."""
         read = {name: batch[name] for name in COLUMNS}
         if self._compiled is None:
-            specs = {
-                name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in read.items()
-            }
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in read.items()}
             self._compiled = tf.function(self._body, input_signature=[specs])
         return self._compiled(read)
 
@@ -54,9 +52,7 @@ class Steps:
         strategy: from `make_strategy`; networks and optimizer were made in its scope.
     """
 
-    def __init__(
-        self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings
-    ) -> None:
+    def __init__(self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings) -> None:
         self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
         self.heads: dict[str, float] = settings.heads.model_dump()
         self._train = AnyBatch(self._train_all)
@@ -81,9 +77,7 @@ class Steps:
     def _measure_all(self, batch: Any) -> Tensor:
         return self._over_parts(self._measure_part, batch)
 
-    def _over_parts(
-        self, work: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]
-    ) -> Tensor:
+    def _over_parts(self, work: Callable[[Mapping[str, Tensor]], Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         """Sum of the work's results over the replicas, each doing its part of the batch."""
         sums = self.strategy.run(lambda: work(replica_part(batch)))
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)

@@ -83,9 +83,7 @@ def test_macro_f1_is_sklearns_over_the_categories_given(pairs: list[tuple[int, i
     label, predicted = np.array(pairs, np.int32).T
     found = bootstrap.macro_f1(label, predicted, 6, rounds=50)
     occurring = sorted(set(label.tolist()) - {-1})
-    expected = (
-        f1_score(label, predicted, labels=occurring, average="macro", zero_division=0) if occurring else 0
-    )
+    expected = f1_score(label, predicted, labels=occurring, average="macro", zero_division=0) if occurring else 0
     assert found.value == pytest.approx(expected)
     assert found.low <= found.value <= found.high
 

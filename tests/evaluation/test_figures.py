@@ -84,9 +84,7 @@ def test_unknown_leaf_is_an_error_everywhere() -> None:
 def test_an_unknown_leaf_below_known_nodes_counts_on_their_levels() -> None:
     recorder = Recorder(HIERARCHY)
     food = HIERARCHY.names[0].index(("식품",))
-    recorder.add(
-        np.eye(6, dtype=np.float32)[[0]] * 20, np.array([-1], np.int32), np.array([[food, -1, -1, -1]])
-    )
+    recorder.add(np.eye(6, dtype=np.float32)[[0]] * 20, np.array([-1], np.int32), np.array([[food, -1, -1, -1]]))
     found = _by_name(figures.level_figures(recorder.finish(), HIERARCHY, 50))
     assert found["level=1", "accuracy"] == 1
     assert found["level=2", "accuracy"] == 0
@@ -95,9 +93,7 @@ def test_an_unknown_leaf_below_known_nodes_counts_on_their_levels() -> None:
 def test_path_figures_compare_joint_with_independent() -> None:
     hierarchy = Hierarchy([["식품", "사과"], ["의류", "상의"], ["의류", "하의"]])
     recorder = Recorder(hierarchy)
-    recorder.add(
-        np.log(np.array([[0.4, 0.35, 0.25], [0.9, 0.05, 0.05]], np.float32)), np.array([1, 0], np.int32)
-    )
+    recorder.add(np.log(np.array([[0.4, 0.35, 0.25], [0.9, 0.05, 0.05]], np.float32)), np.array([1, 0], np.int32))
     found = _by_name(figures.path_figures(recorder.finish(), hierarchy, 50))
     assert found["paths", "inconsistent_share"] == 0.5
     assert found["paths", "independent_accuracy"] == 0.5
@@ -130,9 +126,7 @@ def test_temperature_changes_calibration_and_not_accuracy() -> None:
     cooled = Recorder(HIERARCHY, temperature=5.0)
     cooled.add(logits, label)
     found = _by_name(figures.confidence_figures(cooled.finish(), [0.5], 50))
-    assert (
-        found["all", "ece_after"] > found["all", "ece_before"] + 0.05
-    )  # these logits were calibrated already
+    assert found["all", "ece_after"] > found["all", "ece_before"] + 0.05  # these logits were calibrated already
 
 
 def test_facts_are_small_json_whatever_the_rows() -> None:

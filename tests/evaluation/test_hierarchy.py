@@ -58,18 +58,14 @@ def test_a_level_that_ends_above_is_minus_one() -> None:
 @st.composite
 def trees(draw: st.DrawFn) -> list[list[str]]:
     """Distinct leaves, none of which is another's ancestor: all of one depth or marked by their depth."""
-    drawn = draw(
-        st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=LEVELS), min_size=1, max_size=12)
-    )
+    drawn = draw(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=LEVELS), min_size=1, max_size=12))
     leaves = {(*path[:-1], f"{path[-1]}{len(path)}") for path in drawn}
     return [list(leaf) for leaf in leaves]
 
 
 @settings(max_examples=60, deadline=None)
 @given(trees(), st.integers(0, 2**32 - 1))
-def test_joint_decoding_is_always_an_existing_leaf_and_beats_no_score(
-    paths: list[list[str]], seed: int
-) -> None:
+def test_joint_decoding_is_always_an_existing_leaf_and_beats_no_score(paths: list[list[str]], seed: int) -> None:
     hierarchy = Hierarchy(paths)
     logits = np.random.default_rng(seed).normal(size=(7, len(paths))) * 3
     probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)

@@ -106,9 +106,7 @@ def _shards(warehouse: str) -> Artefact:
     from lib.shards.row import ROW_SCHEMA, list_array
 
     leaves = [Leaf(cat_id, tuple(path), None) for cat_id, path in LEAVES]
-    made = label_map(
-        leaves, {leaf.cat_id: i for i, leaf in enumerate(leaves)}, {leaf.cat_id for leaf in leaves}
-    )
+    made = label_map(leaves, {leaf.cat_id: i for i, leaf in enumerate(leaves)}, {leaf.cat_id for leaf in leaves})
     targets = made.targets(leaves) | {"999": (-1, [-1] * 4)}
 
     def write(writer: ArtefactWriter) -> None:
@@ -123,9 +121,7 @@ def _shards(warehouse: str) -> Artefact:
             table = pa.table([arrays[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
             write_table(table, writer.file(f"{split}/00000.parquet"), "snappy")
         writer.file("label_map.json").write_text(json.dumps(made.records(), ensure_ascii=False))
-        splits = {
-            s: {"rows": n, "files": 1, "rows_per_file": [n]} for s, n in (("validation", 6), ("test", 7))
-        }
+        splits = {s: {"rows": n, "files": 1, "rows_per_file": [n]} for s, n in (("validation", 6), ("test", 7))}
         writer.facts = {
             "months": [MONTH],
             "splits": splits,
@@ -161,9 +157,7 @@ def test_test_split_is_measured_by_hand(prepared: Prepared, evaluated: Manifest)
     assert found["level=2", "rows"] == 6  # the shirt has one level, the unknown leaf counts
     assert found["unknown_leaf", "rows"] == 1
     assert found["threshold=0.00", "coverage"] == 1
-    assert (
-        _figures(prepared, month=MONTH, model_version="2", split="validation")["head=output", "accuracy"] == 1
-    )
+    assert _figures(prepared, month=MONTH, model_version="2", split="validation")["head=output", "accuracy"] == 1
 
 
 def test_truth_is_apart_and_says_simulated(prepared: Prepared, evaluated: Manifest) -> None:
@@ -181,18 +175,18 @@ def test_last_months_model_is_measured_on_this_month(prepared: Prepared, evaluat
     assert compared["retrained"][0] == pytest.approx(5 / 7)
     gained = compared["retrained"][0] - compared["accuracy"][0]
     assert compared["retrained_minus_old"][0] == pytest.approx(gained)
-    assert _figures(prepared, month=MONTH, model_version="1", split="next_month")[
-        "head=output", "accuracy"
-    ] == (pytest.approx(compared["accuracy"][0]))
+    assert _figures(prepared, month=MONTH, model_version="1", split="next_month")["head=output", "accuracy"] == (
+        pytest.approx(compared["accuracy"][0])
+    )
 
 
 def test_peer_learns_the_same_names(prepared: Prepared, evaluated: Manifest) -> None:
     compared = evaluated.facts["peer"]
     assert (compared["rows_learnt"], compared["rows"]) == (6, 7)
     assert compared["accuracy"][0] >= 4 / 7
-    assert _figures(prepared, month=MONTH, model_version=PEER_VERSION, split="test")[
-        "head=output", "accuracy"
-    ] == (pytest.approx(compared["accuracy"][0]))
+    assert _figures(prepared, month=MONTH, model_version=PEER_VERSION, split="test")["head=output", "accuracy"] == (
+        pytest.approx(compared["accuracy"][0])
+    )
 
 
 def test_mlflow_has_the_figures_and_the_model_is_untouched(prepared: Prepared, evaluated: Manifest) -> None:
@@ -256,9 +250,7 @@ def test_command_line_labels_a_file(
     score.main()
     assert "1 rows labelled" in capsys.readouterr().out
     labelled = pq.read_table(sorted((tmp_path / "out").glob("*.parquet"))[0]).to_pylist()
-    assert [(row["product_id"], row["cat_id"], row["path"]) for row in labelled] == [
-        ("1", "101", ["식품", "채소"])
-    ]
+    assert [(row["product_id"], row["cat_id"], row["path"]) for row in labelled] == [("1", "101", ["식품", "채소"])]
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,7 @@ def test_a_month_is_ingested_skipped_replaced_and_never_spoiled(
     assert stored(spark, warehouse) == ({"a:3": "셋"}, [])
 
 
-def test_two_runs_at_once_neither_double_nor_lose(
-    spark: SparkSession, tmp_path: Path, warehouse: str
-) -> None:
+def test_two_runs_at_once_neither_double_nor_lose(spark: SparkSession, tmp_path: Path, warehouse: str) -> None:
     config = configuration(tmp_path, warehouse)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.tsv").write_text(feed(row("1", "하나"), row("2", "둘", "x"), row("3", "셋")))
@@ -96,9 +94,7 @@ def test_a_month_without_files_is_named(spark: SparkSession, tmp_path: Path, war
     assert not tables.exists(spark, warehouse, PRODUCTS)
 
 
-def test_a_configuration_without_sources_is_named(
-    spark: SparkSession, tmp_path: Path, warehouse: str
-) -> None:
+def test_a_configuration_without_sources_is_named(spark: SparkSession, tmp_path: Path, warehouse: str) -> None:
     config = configuration(tmp_path, warehouse).model_copy(update={"ingest": None})
     with pytest.raises(UserError, match="no ingest section"):
         ingest.run(spark, config, MONTH)

@@ -23,9 +23,7 @@ JANUARY = [("1", "나이키 운동화", "신발>운동화"), ("2", "여성 원�
 LONG = "가" * 40
 
 
-def test_a_month_becomes_tokens_and_a_second_month_analyses_only_new_words(
-    spark: SparkSession, warehouse: str
-) -> None:
+def test_a_month_becomes_tokens_and_a_second_month_analyses_only_new_words(spark: SparkSession, warehouse: str) -> None:
     config = _config(warehouse)
     _deliver(spark, warehouse, FIRST, "01", JANUARY)
     made = tokenize.run(spark, config, FIRST)
@@ -38,9 +36,7 @@ def test_a_month_becomes_tokens_and_a_second_month_analyses_only_new_words(
     assert rows["m:3"]["category_tokens"] == []
     assert tokenize.run(spark, config, FIRST).skipped
 
-    _deliver(
-        spark, warehouse, SECOND, "01", [("1", f"나이키 가방 {LONG}", "신발>운동화"), ("9", "\x00", None)]
-    )
+    _deliver(spark, warehouse, SECOND, "01", [("1", f"나이키 가방 {LONG}", "신발>운동화"), ("9", "\x00", None)])
     again = tokenize.run(spark, config, SECOND)
     assert again.facts["lexicon"] == {"analysed": 2, "over_long": 1}
     assert again.facts["names_without_tokens"] == 1
@@ -50,9 +46,7 @@ def test_a_month_becomes_tokens_and_a_second_month_analyses_only_new_words(
     assert LONG not in stored
 
 
-def test_the_latest_delivery_counts_and_an_older_batch_is_emptied(
-    spark: SparkSession, warehouse: str
-) -> None:
+def test_the_latest_delivery_counts_and_an_older_batch_is_emptied(spark: SparkSession, warehouse: str) -> None:
     config = _config(warehouse, "whitespace")
     _deliver(spark, warehouse, FIRST, "01", [("1", "나이키 운동화", None)])
     tokenize.run(spark, config, FIRST)
@@ -64,9 +58,7 @@ def test_the_latest_delivery_counts_and_an_older_batch_is_emptied(
     assert made.facts["lexicon"] == {}
 
 
-def test_vocabulary_sums_months_and_word2vec_gives_each_word_a_vector(
-    spark: SparkSession, warehouse: str
-) -> None:
+def test_vocabulary_sums_months_and_word2vec_gives_each_word_a_vector(spark: SparkSession, warehouse: str) -> None:
     config = _config(warehouse, "whitespace")
     for month in (FIRST, SECOND):
         _tokens(spark, warehouse, month, "whitespace/1", [["나이키", "운동화"], ["나이키"]])
@@ -116,9 +108,7 @@ def _deliver(
         for column in PRODUCTS.struct
         if column.name not in {*frame.columns, *known}
     }
-    tables.write(
-        frame.withColumns({**known, **absent}), warehouse, PRODUCTS, {"month": month, "batch": batch}
-    )
+    tables.write(frame.withColumns({**known, **absent}), warehouse, PRODUCTS, {"month": month, "batch": batch})
 
 
 def _tokens(spark: SparkSession, warehouse: str, month: str, key: str, names: Sequence[list[str]]) -> None:
@@ -128,6 +118,4 @@ def _tokens(spark: SparkSession, warehouse: str, month: str, key: str, names: Se
         (month, batch, f"m:{place}", " ".join(tokens), tokens, [], None, "train", key)
         for place, tokens in enumerate(names)
     ]
-    tables.write(
-        spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, {"month": month, "batch": batch}
-    )
+    tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, {"month": month, "batch": batch})

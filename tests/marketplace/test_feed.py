@@ -35,9 +35,7 @@ def rows_of(data: bytes, name: str, encoding: str) -> list[list[str]]:
     return [line.split("\t") for line in data.decode(encoding).splitlines()]
 
 
-def test_a_delivery_holds_every_offer_once_in_each_malls_own_format(
-    spark: SparkSession, small: MarketSettings
-) -> None:
+def test_a_delivery_holds_every_offer_once_in_each_malls_own_format(spark: SparkSession, small: MarketSettings) -> None:
     delivery = feed.deliver(spark, small, MONTH)
     market = Market(small)
     made = feed.offers(market, MONTH, np.arange(small.offers_per_month))
@@ -104,10 +102,7 @@ def test_the_job_skips_what_is_there_and_delivers_again_what_is_gone(
     first = job.run(spark, config, MONTH)
     assert first.exits == {"deliveries": 600}
     assert first.facts["offers_by_mall"].keys() == {mall.id for mall in small.malls}
-    stored = {
-        row["product_id"]: row["cat_id"]
-        for row in tables.read_month(spark, warehouse, TRUTH, MONTH).collect()
-    }
+    stored = {row["product_id"]: row["cat_id"] for row in tables.read_month(spark, warehouse, TRUTH, MONTH).collect()}
     market = Market(small)
     listings = market.listings(MONTH, np.arange(600))
     expected = market.taxonomy.cat_ids[listings.leaf]

@@ -66,9 +66,7 @@ def test_eight_percent_of_the_labels_are_wrong_and_mostly_near(market: Market) -
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_label_noise_is_what_the_settings_say(settings: MarketSettings, noise: float) -> None:
-    listings = Market(settings.model_copy(update={"label_noise": noise})).listings(
-        MONTHS[0], np.arange(2_000)
-    )
+    listings = Market(settings.model_copy(update={"label_noise": noise})).listings(MONTHS[0], np.arange(2_000))
     assert (listings.leaf != listings.given).mean() == noise
 
 
@@ -113,8 +111,7 @@ def test_months_drift(market: Market, months: list[pd.DataFrame]) -> None:
     """The next month brings brands and words that no earlier offer had, more than re-reading a month would."""
     listings = [market.listings(month, np.arange(ROWS)) for month in MONTHS]
     brands = [
-        market.brands.of(market.taxonomy.department[at.leaf], at.birth, at.item, at.generation)
-        for at in listings
+        market.brands.of(market.taxonomy.department[at.leaf], at.birth, at.item, at.generation) for at in listings
     ]
     known = market.brands.known(np.array([0, 1, 2]))
     assert [brand.max() < limit for brand, limit in zip(brands, known, strict=True)] == [True] * 3
@@ -149,9 +146,7 @@ def test_a_mall_that_hides_everything_still_names_its_offers(settings: MarketSet
     assert (feed.offers(Market(silent), MONTHS[0], np.arange(3_000))["title"] != "").all()
 
 
-def test_emoji_are_written_only_where_the_encoding_has_them(
-    market: Market, months: list[pd.DataFrame]
-) -> None:
+def test_emoji_are_written_only_where_the_encoding_has_them(market: Market, months: list[pd.DataFrame]) -> None:
     plain = market.malls.plain[months[0]["mall"]]
     titles = months[0]["title"]
     assert any("🔥" in title for title in titles[~plain])

@@ -43,9 +43,7 @@ def test_siblings_lie_side_by_side() -> None:
     for span, group in ((tree.same_thing, tree.thing), (tree.same_department, tree.department)):
         for leaf in range(150):
             start = span.start[leaf]
-            assert [i for i in range(150) if group[i] == group[leaf]] == list(
-                range(start, start + span.length[leaf])
-            )
+            assert [i for i in range(150) if group[i] == group[leaf]] == list(range(start, start + span.length[leaf]))
 
 
 def test_the_csv_leaves_level4_empty_where_level3_is_the_leaf(tmp_path: Path) -> None:

@@ -14,9 +14,7 @@ from lib.report.gather import STAGES, CategoryCount, MonthFacts, PastFigure, Rej
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)> {{ 7*7 }}"
 CLASSES = 24
-PATHS = [[f"대분류{i // 12}", f"중분류{i // 4}", f"소분류{i}"] for i in range(CLASSES - 1)] + [
-    ["도서", HOSTILE]
-]
+PATHS = [[f"대분류{i // 12}", f"중분류{i // 4}", f"소분류{i}"] for i in range(CLASSES - 1)] + [["도서", HOSTILE]]
 CAT_IDS = [str(50_000_000 + i) for i in range(CLASSES)]
 ROUNDS = 200
 
@@ -30,9 +28,7 @@ def month_facts(*, absent: tuple[str, ...] = (), rows: int = 2400) -> MonthFacts
         "normalize": (17_500, {"kept": 15_200, "sampled_out": 2_300}),
         "shards": (19_600, {"train": 15_200, "validation": 2_200, "test": 2_200}),
     }
-    stages = {
-        s: None if s in absent else manifest_of(s, recorded[s], *exits.get(s, (None, {}))) for s in STAGES
-    }
+    stages = {s: None if s in absent else manifest_of(s, recorded[s], *exits.get(s, (None, {}))) for s in STAGES}
     counts = np.round(9_000 / np.arange(1, CLASSES + 1) ** 1.1).astype(int)
     return MonthFacts(
         "2026-03",
@@ -75,15 +71,9 @@ def answers(rows: int, skill: float, seed: int = 0) -> dict[str, Predictions]:
     label = np.minimum(generator.geometric(0.15, rows) - 1, CLASSES - 1).astype(np.int32)
     logits = generator.normal(size=(rows, CLASSES)).astype(np.float32) * 1.4
     logits[np.arange(rows), label] += skill
-    logits += (
-        1.5
-        * generator.random((rows, 1)).astype(np.float32)
-        * (np.arange(CLASSES) // 4 == label[:, None] // 4)
-    )
+    logits += 1.5 * generator.random((rows, 1)).astype(np.float32) * (np.arange(CLASSES) // 4 == label[:, None] // 4)
     heads = {"text_prod_output": logits * 1.5, "output": logits * 1.6}
-    heads["text_prod_output"] = heads["text_prod_output"] + generator.normal(size=logits.shape).astype(
-        np.float32
-    )
+    heads["text_prod_output"] = heads["text_prod_output"] + generator.normal(size=logits.shape).astype(np.float32)
     return record([(heads, label, None)], Hierarchy(PATHS), {"text_prod_output": 1.0, "output": 1.7})
 
 

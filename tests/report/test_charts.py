@@ -35,9 +35,7 @@ def test_logarithmic_axis_spaces_powers_evenly_and_leaves_out_zero() -> None:
 
 def test_names_and_labels_are_escaped() -> None:
     hostile = "<script>alert(1)</script>"
-    chart = line_chart(
-        [Series(hostile, [(0, 1)], dots=True)], Axis(hostile, names=[hostile]), Axis("y"), hostile
-    )
+    chart = line_chart([Series(hostile, [(0, 1)], dots=True)], Axis(hostile, names=[hostile]), Axis("y"), hostile)
     assert "<script" not in chart
     assert chart.count("&lt;script&gt;") >= 4
 
@@ -54,12 +52,8 @@ def test_percent_ticks() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=30), st.booleans())
-def test_any_numbers_give_well_formed_svg_inside_its_box(
-    points: list[tuple[float, float]], log: bool
-) -> None:
-    chart = line_chart(
-        [Series("a", sorted(points, key=str), dots=True)], Axis("x"), Axis("y", log=log), "any"
-    )
+def test_any_numbers_give_well_formed_svg_inside_its_box(points: list[tuple[float, float]], log: bool) -> None:
+    chart = line_chart([Series("a", sorted(points, key=str), dots=True)], Axis("x"), Axis("y", log=log), "any")
     if chart:
         ElementTree.fromstring(chart)
         assert all(0 <= a <= WIDTH and 0 <= b <= HEIGHT for a, b in _places(chart))

@@ -16,10 +16,7 @@ from schemas.rejects import REJECTS
 def test_rejects_are_counted_by_source_and_reason(spark: SparkSession) -> None:
     rows = [("a", ["duplicate"]), ("a", ["duplicate", "no_name"]), ("b", ["no_name"])]
     frame = spark.createDataFrame(
-        [
-            ("2026-01", "2026-01-01", source, "f", i, reasons, None)
-            for i, (source, reasons) in enumerate(rows)
-        ],
+        [("2026-01", "2026-01-01", source, "f", i, reasons, None) for i, (source, reasons) in enumerate(rows)],
         REJECTS.struct,
     )
     assert gather.rejects_by_reason(frame) == [

@@ -67,9 +67,7 @@ def test_untrusted_names_stay_text(whole: Tags) -> None:
 def test_page_needs_no_network(whole: Tags) -> None:
     assert not {"link", "iframe", "object"} & set(whole.seen)
     assert not [
-        value
-        for name, value in whole.attributes
-        if name in ("src", "href") and not (value or "").startswith("#")
+        value for name, value in whole.attributes if name in ("src", "href") and not (value or "").startswith("#")
     ]
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in whole.attributes
 
@@ -89,9 +87,7 @@ def test_simulated_figures_say_so(whole: Tags) -> None:
     assert "Every figure here is simulated" not in real.text
 
 
-@pytest.mark.parametrize(
-    "absent", [("evaluate",), ("train", "evaluate"), ("vocabulary", "word2vec"), STAGES[2:]]
-)
+@pytest.mark.parametrize("absent", [("evaluate",), ("train", "evaluate"), ("vocabulary", "word2vec"), STAGES[2:]])
 def test_missing_stages_are_said_in_words(absent: tuple[str, ...]) -> None:
     page = _parsed(month_facts(absent=absent, rows=300))
     assert f"Not finished for this month: {', '.join(absent)}" in page.text

@@ -42,9 +42,7 @@ def _label(spark: SparkSession, path: Path, chosen: Chosen, columns: dict[str, s
     return path.parent / "out"
 
 
-def test_tsv_is_labelled_and_unusable_rows_are_kept_apart(
-    spark: SparkSession, tmp_path: Path, chosen: Chosen
-) -> None:
+def test_tsv_is_labelled_and_unusable_rows_are_kept_apart(spark: SparkSession, tmp_path: Path, chosen: Chosen) -> None:
     lines = ["id\tname\tprice", *(f"p{i}\t{name}\t1" for i, (name, _) in enumerate(NAMES))]
     lines += ["empty\t \t1", "short\t사과", "long\t사과\t1\t2", '=cmd()\t"셔츠 특가\t1', "bad\t사과\ufffd\t1"]
     (tmp_path / "names.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -88,9 +86,7 @@ def test_quoted_csv_with_newlines_jsonl_and_gz_give_the_same(
 def test_parquet_without_ids_is_numbered_and_written_as_parquet(
     spark: SparkSession, tmp_path: Path, chosen: Chosen
 ) -> None:
-    pd.DataFrame({"품명": ["사과", "배추", None], "분류": ["식품", None, None]}).to_parquet(
-        tmp_path / "n.parquet"
-    )
+    pd.DataFrame({"품명": ["사과", "배추", None], "분류": ["식품", None, None]}).to_parquet(tmp_path / "n.parquet")
     columns = {"prod_nm": "품명", "mall_cat_nm_1": "분류"}
     label_file(spark, NamesFile(tmp_path / "n.parquet", columns), chosen, tmp_path / "out", "parquet")
     labelled = pd.read_parquet(sorted((tmp_path / "out").glob("*.parquet")))
@@ -127,9 +123,7 @@ def test_unusable_files_end_in_one_sentence(
     assert "\n" not in str(raised.value)
 
 
-def test_missing_file_and_full_output_are_refused(
-    spark: SparkSession, tmp_path: Path, chosen: Chosen
-) -> None:
+def test_missing_file_and_full_output_are_refused(spark: SparkSession, tmp_path: Path, chosen: Chosen) -> None:
     with pytest.raises(UserError, match="is no file"):
         names_file.read(spark, NamesFile(tmp_path / "no.tsv", BOTH))
     (tmp_path / "out").mkdir()

@@ -47,9 +47,7 @@ def make(
 ) -> Artefact:
     """Train the model and write it as train does."""
     chosen = leaves or LEAVES
-    label_map = [
-        {"label": i, "label_id": i, "cat_id": cat_id, "path": path} for i, (cat_id, path) in enumerate(chosen)
-    ]
+    label_map = [{"label": i, "label_id": i, "cat_id": cat_id, "path": path} for i, (cat_id, path) in enumerate(chosen)]
 
     def write(writer: ArtefactWriter) -> None:
         write_vocabularies(writer)
@@ -61,9 +59,7 @@ def make(
         trained(architecture, [cat_id for cat_id, _ in chosen], steps).save_weights(weights)
         writer.file(saved.LABEL_MAP).write_text(json.dumps(label_map, ensure_ascii=False), encoding="utf-8")
         tokenizer = {**TEXT.model_dump(mode="json"), "key": TOKENIZER_KEY}
-        writer.file(saved.MODEL).write_text(
-            saved.model_json(architecture, 1.25, tokenizer, {}), encoding="utf-8"
-        )
+        writer.file(saved.MODEL).write_text(saved.model_json(architecture, 1.25, tokenizer, {}), encoding="utf-8")
 
     return artefacts.make(warehouse, saved.KIND, month, f"tiny{len(chosen)}{steps}", write)
 
@@ -92,9 +88,7 @@ def encoded(names: list[str]) -> dict[str, np.ndarray]:
     words, known = vocabularies()
     vectors = [known.gram_vec(name, LENGTHS["gram_length"]) for name in names]
     return {
-        "name_ids": np.array(
-            [words.token_to_vec(name.split(), LENGTHS["name_length"]) for name in names], np.int32
-        ),
+        "name_ids": np.array([words.token_to_vec(name.split(), LENGTHS["name_length"]) for name in names], np.int32),
         "cat_ids": np.zeros((len(names), LENGTHS["category_length"]), np.int32),
         "gram_ids": np.array([ids for ids, _, _ in vectors], np.int32),
         "gram_weights": np.array([weights for _, weights, _ in vectors], np.float32),

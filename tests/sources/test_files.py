@@ -45,9 +45,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path, name: str, damage: str) -> N
     }[damage]
     (tmp_path / name).write_bytes(spoiled)
     if damage == "empty" and name.endswith("gz"):
-        assert (
-            read(tmp_path / name) == b""
-        )  # gzip reads no member as no content; the missing header is then reported
+        assert read(tmp_path / name) == b""  # gzip reads no member as no content; the missing header is then reported
         return
     with pytest.raises(UserError, match=rf"{name} is truncated or damaged"):
         read(tmp_path / name)

@@ -33,8 +33,7 @@ def test_real_items_catalogues_and_tables(spark: SparkSession, tmp_path: Path, r
     )  # fmt: skip
     products, rejects, records = sorted_rows(spark, settings(tmp_path, api, mall, flipkart, coupang))
     by_source = {
-        name: [p for p in products.values() if p["source"] == name]
-        for name in ("api", "lush", "flipkart", "coupang")
+        name: [p for p in products.values() if p["source"] == name] for name in ("api", "lush", "flipkart", "coupang")
     }
     rejected = {name: [r["reasons"] for r in rejects if r["source"] == name] for name in by_source}
     counts = {name: (len(by_source[name]), len(rejected[name])) for name in by_source}
@@ -51,9 +50,7 @@ def test_real_items_catalogues_and_tables(spark: SparkSession, tmp_path: Path, r
     assert sum(p["mall_cat_nm_3"] is not None for p in by_source["lush"]) > 400
     assert sum(p["mall_cat_nm_2"] is not None for p in by_source["flipkart"]) > 1000
     assert all(p["image_url"] and p["image_url"].startswith("http") for p in by_source["coupang"])
-    assert {"excluded_by_filter"} >= {reason for reasons in rejected["coupang"] for reason in reasons} - {
-        "duplicate"
-    }
+    assert {"excluded_by_filter"} >= {reason for reasons in rejected["coupang"] for reason in reasons} - {"duplicate"}
 
 
 def test_naver_names_by_its_own_configuration(spark: SparkSession, tmp_path: Path, real_data: Path) -> None:

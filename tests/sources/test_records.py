@@ -22,9 +22,7 @@ Rows = list[dict[str, Any]]
 
 
 def table(layout: str, **more: Any) -> Source:
-    return Source(
-        name="t", kind="table", path="x", format=layout, columns={"prod_nm": "name", "id": "no"}, **more
-    )
+    return Source(name="t", kind="table", path="x", format=layout, columns={"prod_nm": "name", "id": "no"}, **more)
 
 
 API = Source(name="api", kind="api", path="x", format="json")
@@ -144,9 +142,7 @@ def test_json_lines_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         None, "not_json", "not_an_object", "not_json", "undecodable", "nul_byte", "undecodable", "not_json", None,
     ]  # fmt: skip
     assert [rows[0]["cells"], rows[-1]["cells"]] == [["a", "1"], ["b", "6"]]
-    assert [row["position"] for row in rows] == [
-        sum(len(line) + 1 for line in lines[:n]) for n in range(len(lines))
-    ]
+    assert [row["position"] for row in rows] == [sum(len(line) + 1 for line in lines[:n]) for n in range(len(lines))]
 
 
 @pytest.mark.parametrize("content", [b"{", b"3", b'{"no": 1}', b"", b"[" * 100_000, b"\x00\x01\xff"])

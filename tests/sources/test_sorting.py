@@ -64,9 +64,7 @@ def test_good_rows_of_every_packing_and_encoding_become_products(spark: SparkSes
     assert (products["plain:2"]["price"], products["tight:1"]["image_url"]) == (None, None)
 
 
-def test_bad_rows_are_rejected_with_place_and_reasons(
-    spark: SparkSession, tmp_path: Path, small_splits: None
-) -> None:
+def test_bad_rows_are_rejected_with_place_and_reasons(spark: SparkSession, tmp_path: Path, small_splits: None) -> None:
     spark.conf.set(SPLIT, "9000")
     long_name, long_line = "가" * 10_000, "x" * 40_000
     lines = [
@@ -228,9 +226,7 @@ def test_a_feed_without_its_header_is_named(
 
 lines = st.one_of(
     st.binary(max_size=30),
-    st.sampled_from(
-        [row("1", "a").encode(), row("2", "나").encode(), HEADER.encode(), b"\r", b"\xef\xbb\xbf"]
-    ),
+    st.sampled_from([row("1", "a").encode(), row("2", "나").encode(), HEADER.encode(), b"\r", b"\xef\xbb\xbf"]),
     st.lists(st.binary(max_size=5), min_size=len(COLUMNS), max_size=len(COLUMNS)).map(b"\t".join),
 )
 
@@ -248,9 +244,7 @@ def test_arbitrary_bytes_never_lose_a_record(
         (folder / (f"{name}.gz" if number == 3 else name)).write_bytes(
             gzip.compress(content) if number == 3 else content
         )
-    products, rejects, records = sorted_rows(
-        spark, settings(folder, ep(folder, malls=malls), max_line_bytes=256)
-    )
+    products, rejects, records = sorted_rows(spark, settings(folder, ep(folder, malls=malls), max_line_bytes=256))
     assert records == sum(body.count(b"\n") + (not body.endswith(b"\n") and bool(body)) for body in bodies)
     assert len(products) + len(rejects) == records
     for reject in rejects:

@@ -17,9 +17,7 @@ from lib.sources.staging import Delivery, Part, Staging
 LONGEST = 300
 
 
-def staged(
-    folder: Path, name: str, content: bytes, max_bytes: int = 1 << 20
-) -> tuple[list[Part], list[bytes]]:
+def staged(folder: Path, name: str, content: bytes, max_bytes: int = 1 << 20) -> tuple[list[Part], list[bytes]]:
     """(parts, their contents) of a file."""
     (folder / name).write_bytes(content)
     with Staging(str(folder / "staging"), max_bytes) as area:
@@ -108,9 +106,7 @@ def test_every_line_keeps_its_offset_and_long_ones_are_cut(
 
 @examples(deadline=None, max_examples=100)
 @given(st.lists(st.integers(0, LONGEST + 3), max_size=12), st.booleans())
-def test_no_long_line_is_missed(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], ends: bool
-) -> None:
+def test_no_long_line_is_missed(tmp_path_factory: pytest.TempPathFactory, lengths: list[int], ends: bool) -> None:
     file = tmp_path_factory.mktemp("long") / "a"
     file.write_bytes(b"\n".join(b"x" * length for length in lengths) + b"\n" * ends)
     with patch.object(staging, "PROBE_BYTES", 5):

@@ -22,15 +22,11 @@ WORDS = {"가": (3, 2), "나": (2, 2), "다": (2, 2), "라": (2, 1)}
 
 
 def test_words_and_grams_of_train_rows_are_counted(spark: SparkSession) -> None:
-    found = {
-        (row["field"], row["token"]): (row["count"], row["documents"]) for row in _counts(spark).collect()
-    }
+    found = {(row["field"], row["token"]): (row["count"], row["documents"]) for row in _counts(spark).collect()}
     assert {token: numbers for (field, token), numbers in found.items() if field == "word"} == WORDS
     assert found["gram", "가"] == (3, 2)
     assert found["gram", " 가 "] == (3, 2)
-    assert {token for field, token in found if field == "gram"} == {
-        g for row in ROWS[:3] for g in grams(row[0])
-    }
+    assert {token for field, token in found if field == "gram"} == {g for row in ROWS[:3] for g in grams(row[0])}
 
 
 def test_a_task_passes_its_counts_on_once() -> None:

@@ -84,7 +84,5 @@ def _real_names(folder: Path) -> list[str]:
     """Names from all over the file, so from all categories."""
     with lzma.open(folder / "naver_names" / "names.tsv.xz", "rt", encoding="utf-8", newline="\n") as stream:
         place = next(stream).rstrip("\n").split("\t").index("name")
-        names = [
-            line.rstrip("\n").split("\t")[place] for number, line in enumerate(stream) if number % EVERY == 0
-        ]
+        names = [line.rstrip("\n").split("\t")[place] for number, line in enumerate(stream) if number % EVERY == 0]
     return names[:REAL_NAMES]

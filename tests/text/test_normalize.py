@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from lib.text.normalize import eojeols, normalize
 
 # Characters that break things, mixed with ordinary ones far more often than hypothesis would by itself.
-WILD = st.text(
-    st.sampled_from("aA가 &;#x3ltgamp\x00\n\t\u200b\ufeff\u00a0\u3000ＡﬃÅ①㎏😀\ue000İß"), max_size=60
-)
+WILD = st.text(st.sampled_from("aA가 &;#x3ltgamp\x00\n\t\u200b\ufeff\u00a0\u3000ＡﬃÅ①㎏😀\ue000İß"), max_size=60)
 
 
 @pytest.mark.parametrize(

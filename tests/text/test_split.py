@@ -21,9 +21,7 @@ KNOWN = {"나이키 에어맥스": "test", "여성 원피스": "train", "사과 
 
 
 def test_the_group_key_is_the_set_of_words(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([(name,) for name in KEYS], "name string").select(
-        "name", group_key(F.col("name"))
-    )
+    rows = spark.createDataFrame([(name,) for name in KEYS], "name string").select("name", group_key(F.col("name")))
     assert {row[0]: row[1] for row in rows.collect()} == KEYS
 
 
@@ -41,7 +39,5 @@ def test_the_split_follows_the_group_and_is_80_10_10(spark: SparkSession) -> Non
 
 
 def test_known_names_stay_on_their_side(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([(name,) for name in KNOWN], "name string").select(
-        "name", split(F.col("name"))
-    )
+    rows = spark.createDataFrame([(name,) for name in KNOWN], "name string").select("name", split(F.col("name")))
     assert {row[0]: row[1] for row in rows.collect()} == KNOWN

@@ -33,9 +33,7 @@ def test_each_is_loaded_once() -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ["okt", "kiwi"])
-def test_a_user_dictionary_keeps_its_words_whole_and_leaves_others_alone(
-    tmp_path: Path, tokenizer: str
-) -> None:
+def test_a_user_dictionary_keeps_its_words_whole_and_leaves_others_alone(tmp_path: Path, tokenizer: str) -> None:
     words = tmp_path / "words.txt"
     words.write_text("# brands\n뿌잉까꿍샵\n\n뿌잉까꿍샵\n", encoding="utf-8")
     plain, extended = (

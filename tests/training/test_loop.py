@@ -79,8 +79,7 @@ def test_a_row_without_category_leaves_the_category_head_alone() -> None:
     after = [weight.numpy() for weight in training.model.get_layer("text_cat_output").weights]
     assert all(np.array_equal(one, two) for one, two in zip(before, after, strict=True))
     assert (
-        loop.measure(training, MemoryFeed({"validation": rows}, 32), "validation").accuracy["text_cat_output"]
-        is None
+        loop.measure(training, MemoryFeed({"validation": rows}, 32), "validation").accuracy["text_cat_output"] is None
     )
 
 

@@ -17,18 +17,13 @@ TWINS = {
     "sgd": lambda: keras.optimizers.SGD(RATE),
     "momentum": lambda: keras.optimizers.SGD(RATE, momentum=0.9),
 }
-RULES = {name: row_rule(name) for name in TWINS if name != "momentum"} | {
-    "momentum": row_rule("sgd", momentum=0.9)
-}
+RULES = {name: row_rule(name) for name in TWINS if name != "momentum"} | {"momentum": row_rule("sgd", momentum=0.9)}
 
 
 def gradients() -> list[np.ndarray]:
     """One gradient a step for the touched rows, of very different sizes."""
     random = np.random.default_rng(0)
-    return [
-        (random.normal(size=(3, WIDTH)) * 10.0 ** random.integers(-3, 2)).astype(np.float32)
-        for _ in range(STEPS)
-    ]
+    return [(random.normal(size=(3, WIDTH)) * 10.0 ** random.integers(-3, 2)).astype(np.float32) for _ in range(STEPS)]
 
 
 def start() -> np.ndarray:

@@ -28,9 +28,7 @@ class WeightedBag(RowTable):
         return (input_shape[0][0], self.width)
 
 
-def weighted_sum(
-    rows: Tensor, position: Tensor, example: Tensor, weights: Tensor, examples: Tensor
-) -> Tensor:
+def weighted_sum(rows: Tensor, position: Tensor, example: Tensor, weights: Tensor, examples: Tensor) -> Tensor:
     """Sum `weights * rows[position]` into each example.
 
     Args:
@@ -59,9 +57,7 @@ def weighted_sum(
     return tf.custom_gradient(forward)(rows)
 
 
-def _product(
-    row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor
-) -> Tensor:
+def _product(row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor) -> Tensor:
     """Sparse [shape] times dense; the entries come ordered by row."""
     rows, columns = shape
     # One row more than needed: TensorFlow's kernel divides by the number of rows, and kills the process at none.

@@ -37,9 +37,7 @@ class RowTable(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(trainable=trainable, **kwargs)
         self.rows, self.width = rows, width
         if values is not None and tuple(values.shape) != (rows, width):
-            raise ValueError(
-                f"{self.name}: start values of shape {tuple(values.shape)}, expected {(rows, width)}"
-            )
+            raise ValueError(f"{self.name}: start values of shape {tuple(values.shape)}, expected {(rows, width)}")
         chosen = start or keras.initializers.RandomNormal(stddev=0.05)
         self.table = self.add_weight(
             shape=(rows, width), initializer=chosen if values is None else _given(values), name="table"

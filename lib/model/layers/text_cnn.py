@@ -39,9 +39,7 @@ class TextCNN(keras.layers.Layer):  # type: ignore[misc]
         """Convolve and pool the rows that have a token, put zeros in the place of the others."""
         vectors, ids = inputs
         filled = tf.where(tf.reduce_any(tf.not_equal(ids, 0), axis=1))
-        pooled = self._pooled(
-            _and_one(tf.gather(vectors, filled[:, 0])), _and_one(tf.gather(ids, filled[:, 0]))
-        )[:-1]
+        pooled = self._pooled(_and_one(tf.gather(vectors, filled[:, 0])), _and_one(tf.gather(ids, filled[:, 0])))[:-1]
         placed = tf.scatter_nd(filled, pooled, tf.stack([tf.shape(ids, tf.int64)[0], pooled.shape[1]]))
         return tf.ensure_shape(placed, [None, pooled.shape[1]])
 
