@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from delta.exceptions import DeltaConcurrentModificationException
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
@@ -27,8 +27,8 @@ from lib.errors import UserError
 from schemas.table import Table, WriteMode
 
 LOG = logging.getLogger(__name__)
-# Two runs of one stage collide once; a third try means that something keeps writing the slice.
-COMMIT_ATTEMPTS = 3
+# Two runs that start together collide when each creates the table, adds its checks and writes: some five commits.
+COMMIT_ATTEMPTS = 8
 
 Slice = Mapping[str, str]
 Value = TypeVar("Value")
@@ -201,20 +201,17 @@ def _write_once(frame: DataFrame, warehouse: str, table: Table, where: Slice) ->
 
 def _merge(frame: DataFrame, warehouse: str, table: Table) -> Fingerprint:
     """Insert rows with new keys and change matched ones only as the schema says."""
-    condition = table.merge_on or " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
+    key = " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
 
-    def commit() -> None:
-        merge = (
-            DeltaTable.forPath(frame.sparkSession, path(warehouse, table))
-            .alias("old")
-            .merge(frame.alias("new"), condition)
-            .whenNotMatchedInsertAll()
-        )
-        if table.merge_updates:
-            merge = merge.whenMatchedUpdate(condition=table.merge_when, set=dict(table.merge_updates))
-        merge.execute()
+    def merge(condition: str) -> DeltaMergeBuilder:
+        stored = DeltaTable.forPath(frame.sparkSession, path(warehouse, table)).alias("old")
+        return stored.merge(frame.alias("new"), condition)
 
-    _committed(commit, table)
+    # Two commits: only an insert-only merge lets several new rows meet one old row, as `merge_on` may make them do.
+    _committed(lambda: merge(table.merge_on or key).whenNotMatchedInsertAll().execute(), table)
+    if table.merge_updates:
+        updates = dict(table.merge_updates)
+        _committed(lambda: merge(key).whenMatchedUpdate(condition=table.merge_when, set=updates).execute(), table)
     return scan_fingerprint(frame)
 
 

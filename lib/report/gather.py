@@ -114,14 +114,19 @@ def gather(spark: SparkSession, warehouse: str, month: str, history_months: int)
     return MonthFacts(
         month,
         stages,
-        rejects_by_reason(tables.read(spark, warehouse, REJECTS, month=month))
-        if tables.exists(spark, warehouse, REJECTS)
-        else None,
+        _rejects(spark, warehouse, month) if stages["ingest"] is not None else None,
         _distribution(warehouse, stages["normalize"]),
         history(tables.read(spark, warehouse, METRICS, month=months.window(month, history_months)))
         if tables.exists(spark, warehouse, METRICS)
         else [],
     )
+
+
+def _rejects(spark: SparkSession, warehouse: str, month: str) -> list[Reject]:
+    """The month's rejects; the table is only made when there are any."""
+    if not tables.exists(spark, warehouse, REJECTS):
+        return []
+    return rejects_by_reason(tables.read(spark, warehouse, REJECTS, month=month))
 
 
 def rejects_by_reason(rejects: DataFrame) -> list[Reject]:

@@ -149,7 +149,8 @@ class _Cells:
             return self.field(field)
         whole = F.trim(self.column(path.column), F.lit(f" {path.strip}"))
         levels = F.filter(
-            F.transform(F.split(whole, re.escape(path.separator)), F.trim), lambda level: level != F.lit("")
+            F.transform(F.split(whole, re.escape(path.separator)), lambda level: F.trim(level)),
+            lambda level: level != F.lit(""),
         )
         return F.get(levels, F.lit(int(field[-1]) - 1))
 
