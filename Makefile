@@ -47,8 +47,7 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
 	$(RUN) -m pytest -q -m "not soak" $(TESTS)
 
-soak: $(READY) ## the long tests and the scale benchmark
-	$(RUN) -m pytest -q -m soak
+soak: $(READY) ## what is too long for make test: the market at 2 and 4 million offers
 	$(RUN) benchmarks/scale.py
 
 lint: $(READY) ## ruff, mypy and the order of imports
