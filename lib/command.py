@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from pyspark.sql import SparkSession
@@ -71,6 +72,8 @@ def guarded(body: Callable[[], None]) -> None:
 def start_logging() -> None:
     """Progress of our own stages on standard error; libraries only from warnings up."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Petastorm is frozen upstream: what it uses will stay old, and the lock keeps it working.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for package in ("lib", "jobs"):
         logging.getLogger(package).setLevel(logging.INFO)
