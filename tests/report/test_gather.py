@@ -58,5 +58,5 @@ def test_a_month_with_one_stage_is_gathered(spark: SparkSession, warehouse: str)
     facts = gather.gather(spark, warehouse, "2026-01", 24)
     assert facts.stages["ingest"] is not None
     assert "train" in facts.missing
-    assert facts.rejects is None
+    assert facts.rejects == [], "ingest has run and rejected nothing"
     assert not facts.simulated
