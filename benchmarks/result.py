@@ -1,6 +1,5 @@
 """How every benchmark ends: one JSON line, a file in docs/results at full size, exit 1 when its bar does not hold."""
 
-import hashlib
 import json
 import os
 import platform
@@ -13,12 +12,12 @@ from typing import Any
 
 import psutil
 
+from lib.artefact import sha256
 from lib.config import DEFAULT_DATA
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 LOCK = ROOT / "requirements" / "pipeline.lock"
-HASH_CHUNK = 1 << 20
 
 Figures = Mapping[str, Any]
 
@@ -66,8 +65,8 @@ def _circumstances(data: Sequence[Path]) -> dict[str, Any]:
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
-        "lock": _sha256(LOCK),
-        "data": {path.name: _sha256(path) for path in data},
+        "lock": sha256(LOCK),
+        "data": {path.name: sha256(path) for path in data},
         "machine": {
             "processor": platform.processor() or platform.machine(),
             "cores": len(os.sched_getaffinity(0)),
@@ -82,14 +81,6 @@ def _circumstances(data: Sequence[Path]) -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def render() -> str:
