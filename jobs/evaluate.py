@@ -31,7 +31,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     def work(key: str) -> Outcome:  # noqa: ARG001 no artefact
         outcome = Outcome()
         headline = MonthEvaluation(spark, config, month, version, shards, outcome).run()
-        state = config.registry.uri or config.storage.state
+        state = config.registry_store
         log_metrics(state, version.number, headline, name=config.registry.name)
         return outcome
 

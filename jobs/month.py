@@ -35,7 +35,7 @@ def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> N
     version = str(train.run(spark, loaded, month, force).facts["version"])
     evaluate.run(spark, loaded, month, force)
     # Until there is a promotion stage every new version becomes champion.
-    set_alias(loaded.registry.uri or loaded.storage.state, CHAMPION, version, loaded.registry.name)
+    set_alias(loaded.registry_store, CHAMPION, version, loaded.registry.name)
     score.run(spark, loaded, month, force)
     report.run(spark, loaded, month, force)
 

@@ -33,9 +33,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
             **config.train.model_dump(mode="json"),
             "month": month,
         }
-        version = register(
-            config.registry.uri or config.storage.state, made, figures, settings, name=config.registry.name
-        )
+        version = register(config.registry_store, made, figures, settings, name=config.registry.name)
         return Outcome(artefacts={"model": made}, facts={**made.facts, "version": version})
 
     return run_stage(spark, STAGE, config, month, inputs, work, force=force)

@@ -155,6 +155,14 @@ def load(place: Path) -> Artefact:
         raise UserError(f"{manifest} is no artefact manifest ({error}); make the artefact again") from None
 
 
+def write_whole(place: Path, text: str) -> None:
+    """Replace a text file in one step, so that a reader finds the old text or the new and never a part."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_suffix(f".{uuid.uuid4().hex}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(place)
+
+
 def sha256(file: Path) -> str:
     """Hex SHA-256 of a file, read in chunks."""
     digest = hashlib.sha256()

@@ -442,6 +442,11 @@ class Config(Settings):
     shards: ShardsSettings = ShardsSettings()
     feed: FeedSettings = FeedSettings()
 
+    @property
+    def registry_store(self) -> str:
+        """Where the model registry is: an MLflow URI, or the local folder of its SQLite store."""
+        return self.registry.uri or self.storage.state
+
     def at(self, key: str) -> Any:
         """The JSON value at a dotted key, for instance 'text.tokenizer'."""
         value: Any = self

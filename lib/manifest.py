@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -172,7 +171,7 @@ def find(warehouse: str, stage: str, month: str) -> Manifest | None:
     if not place.is_file():
         return None
     try:
-        return Manifest(**json.loads(place.read_text()))
+        return Manifest(**json.loads(place.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise UserError(f"{place} is no stage manifest ({error}); remove it and run `{stage}` again") from None
 
@@ -251,10 +250,7 @@ def _manifest(
 
 def _store(warehouse: str, manifest: Manifest) -> None:
     place = _path(warehouse, manifest.stage, manifest.month)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_suffix(f".{uuid.uuid4().hex}.part")
-    part.write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1, sort_keys=True))
-    part.replace(place)
+    artefacts.write_whole(place, json.dumps(asdict(manifest), ensure_ascii=False, indent=1, sort_keys=True))
 
 
 def _path(warehouse: str, stage: str, month: str) -> Path:

@@ -23,6 +23,7 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
+from lib.artefact import write_whole
 from lib.errors import UserError
 from schemas.table import Table, WriteMode
 
@@ -308,7 +309,4 @@ def _kept_path(warehouse: str, table: Table, where: Slice) -> Path | None:
 def _keep(kept: Path | None, files: str, value: Fingerprint) -> None:
     if kept is None:
         return
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(f".{uuid.uuid4().hex}.part")
-    part.write_text(json.dumps({"files": files, "rows": value.rows, "total": value.total}))
-    part.replace(kept)
+    write_whole(kept, json.dumps({"files": files, "rows": value.rows, "total": value.total}))

@@ -1,12 +1,12 @@
 """Renders a month's page and stores it. Every value is escaped: product and category names are untrusted
 text."""
 
-import uuid
 from pathlib import Path
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
+from lib.artefact import write_whole
 from lib.config import ReportSettings
 from lib.report import views
 from lib.report.gather import MonthFacts
@@ -68,8 +68,5 @@ def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
 def store(page: str, folder: str, month: str) -> Path:
     """Write the page whole to <folder>/<month>.html and return where it is."""
     place = Path(folder) / f"{month}.html"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_suffix(f".{uuid.uuid4().hex}.part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(place)
+    write_whole(place, page)
     return place

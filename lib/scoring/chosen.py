@@ -51,7 +51,7 @@ def choose(config: Config, model: str) -> Chosen:
     Raises:
         UserError: there is none, or what is there is no whole model.
     """
-    state = config.registry.uri or config.storage.state
+    state = config.registry_store
     folder, version = resolve(state, model, name=config.registry.name)
     found = artefact.load(folder)
     if found.kind != saved.KIND:
