@@ -164,6 +164,9 @@ def conf(rows: int, folder: Path) -> Config:
         # R5's count, right for millions of offers; and one round over them, where a small market takes five.
         "word2vec.min_count": 50,
         "word2vec.epochs": 1,
+        # A number for each gram and 4,800 classes would not fit into memory; the wide vectors take their place.
+        "model.margin": "false",
+        "model.wide_size": 128,
         "train.epochs": 1,
         "spark.shuffle_partitions": 16,
     }

@@ -155,6 +155,10 @@ class ModelSettings(Settings):
     gram_fcl_dim: Positive = Field(default=512, description="units of the hidden layer over them")
     gram_fcl_dropout: Dropout = 0.5
     wide_size: Count = Field(default=0, description="width of further gram vectors that go straight to the classes")
+    members: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1,
+        description="networks of this shape, each trained from its own seed; the mean of their logits answers",
+    )
     margin: bool = Field(
         default=True, description="a number for each gram and class, trained one class against the rest"
     )

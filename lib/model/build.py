@@ -6,6 +6,7 @@ with the TextCNN beside it: gram vectors through a hidden layer and straight to 
 each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, NAME_INPUT, Architecture
+from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, HEADS, NAME_INPUT, Architecture
 from lib.model.layers.bag import WeightedBag
 from lib.model.layers.gram_dropout import GramDropout
 from lib.model.layers.margin import Blend, Margin
@@ -47,13 +48,29 @@ class _Grams:
     margins: Any
 
 
-def build(architecture: Architecture, embedding: NDArray[np.float32] | None = None) -> keras.Model:
-    """The scoring network of `networks`."""
-    return networks(architecture, embedding).scoring
+def build(architecture: Architecture) -> keras.Model:
+    """A fresh scoring model with all members that the settings ask for."""
+    return ensemble([networks(architecture).scoring for _ in range(architecture.settings.members)], architecture)
+
+
+def ensemble(members: Sequence[keras.Model], architecture: Architecture) -> keras.Model:
+    """One scoring model of several: of each head, the mean of the members' logits.
+
+    Networks that differ only in their seed err on different rows; their mean errs on fewer (Lakshminarayanan, Pritzel,
+    Blundell: Simple and scalable predictive uncertainty estimation using deep ensembles, NeurIPS 2017).
+    """
+    if len(members) == 1:
+        return members[0]
+    inputs = _inputs(architecture)
+    for number, member in enumerate(members, 1):
+        member.name = f"member_{number}"
+    answers = [member(inputs) for member in members]
+    means = {head: keras.layers.Average(name=head)([answer[head] for answer in answers]) for head in HEADS}
+    return keras.Model(inputs, means, name="catmatch")
 
 
 def networks(architecture: Architecture, embedding: NDArray[np.float32] | None = None) -> Networks:
-    """A fresh model.
+    """One fresh network, as a member of the model.
 
     Args:
         architecture: sizes and settings.

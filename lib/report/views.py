@@ -107,8 +107,8 @@ def distribution(counts: Sequence[CategoryCount]) -> dict[str, Any]:
 
 
 def training(facts: MonthFacts) -> dict[str, Any]:
-    """Loss and accuracy over the epochs, train against validation."""
-    epochs = facts.facts("train").get("epochs", [])
+    """Loss and accuracy of the first member over the epochs, train against validation."""
+    epochs = _first_member(facts.facts("train")).get("epochs", [])
     charts = [_loss_chart(epochs), _accuracy_chart(epochs)] if isinstance(epochs, list) else []
     return {"charts": [chart for chart in charts if chart], "words": _training_words(facts.facts("train"))}
 
@@ -316,10 +316,18 @@ def _over_epochs(epochs: Sequence[Mapping[str, Any]], *keys: str) -> list[Point]
     return found
 
 
+def _first_member(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the model's first network was trained; empty where nothing was recorded."""
+    members = recorded.get("members") or [{}]
+    return dict(members[0])
+
+
 def _training_words(recorded: Mapping[str, Any]) -> str:
-    speeds = _over_epochs(recorded.get("epochs") or [], "rows_per_second")
+    first, count = _first_member(recorded), len(recorded.get("members") or [])
+    speeds = _over_epochs(first.get("epochs") or [], "rows_per_second")
     parts = [
-        f"best epoch {recorded['best_epoch']}" if "best_epoch" in recorded else "",
+        f"the first of {count} networks whose mean answers" if count > 1 else "",
+        f"best epoch {first['best_epoch']}" if "best_epoch" in first else "",
         f"{number(round(speeds[-1][1]))} rows a second" if speeds else "",
         f"{number(recorded['parameters'])} parameters" if "parameters" in recorded else "",
     ]

@@ -109,7 +109,7 @@ def _decoded(parts: Sequence[Part]) -> Column:
 def _without_controls(separator: str) -> Column:
     """The text with blanks for control characters; the pattern is applied only to lines that have one."""
     text = F.col("text")
-    found = CONTROL.replace("\\x1f", "\\x08\\x0a-\\x1f") if separator == TAB else CONTROL
+    found = CONTROL.replace("\\x09", "") if separator == TAB else CONTROL
     return F.when(text.rlike(found), F.regexp_replace(text, found, " ")).otherwise(text)
 
 

@@ -50,7 +50,7 @@ def sort_out(
     blocks = _blocks(reading, staging)
     repeated = _repeated(reading.offers, staging)
     kept = _suspects(reading.offers, repeated, staging)
-    # `row` stays in the condition so that Spark does not move it below the splitting and split again for each check.
+    # `row` keeps the conditions where they are (lib/sources/offers.py).
     products = reading.offers.where("valid AND row >= 0")
     if repeated is not None:
         first = kept.where("size(reasons) = 0").coalesce(1)

@@ -42,14 +42,14 @@ def looked_up(
     with ExitStack() as stack:
         tables.create(blocked.sparkSession, warehouse, LEXICON)
         known = tables.read(blocked.sparkSession, warehouse, LEXICON, tokenizer_key=settings.key)
-        found = cached(eojeols_by_block(blocked).join(known.select("eojeol", "tokens"), "eojeol", "left"), stack)
+        found = cached(eojeols_by_block(blocked).join(known.select("eojeol", "tokens"), "eojeol", how="left"), stack)
         missing = found.where("tokens IS NULL").select("block", "eojeol")
         if missing.isEmpty():
             yield found, {"analysed": 0, "over_long": 0}
             return
         new = cached(analysed(missing.select("eojeol").distinct(), settings), stack)
         figures = _remember(new, warehouse, text, settings, month)
-        yield found.where("tokens IS NOT NULL").unionByName(missing.join(new, "eojeol", "inner")), figures
+        yield found.where("tokens IS NOT NULL").unionByName(missing.join(new, "eojeol", how="inner")), figures
 
 
 def eojeols_by_block(blocked: DataFrame) -> DataFrame:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
-from lib.config import Config
+from lib.config import Config, TrainSettings
 from lib.errors import UserError
 from lib.model import saved
 from lib.model.architecture import Architecture
-from lib.model.build import networks
+from lib.model.build import ensemble, networks
 from lib.text.vocabulary import Vocabulary
 from lib.training import loop
 from lib.training.embedding import aligned
 from lib.training.feed import TRAIN, VALIDATION, Feed
 from lib.training.history import Epoch, Listener, TensorBoard
+from lib.training.loop import Training
 from lib.training.shards_feed import ShardsFeed
 from lib.training.temperature import fit_temperature
 
@@ -38,6 +39,8 @@ KEPT_FACTS = (
     "vocabulary",
     "word2vec",
 )
+# Between the seeds of two members, so that train.seed 1 and 2 share no member.
+SEED_STEP = 1000
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,39 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One network of the model.
+
+    Attributes:
+        epochs: records of the fit on train with validation.
+        refitted: records of the second, on train + validation; empty without one.
+    """
+
+    epochs: list[Epoch]
+    refitted: list[Epoch]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "best_epoch": loop.best_epoch(self.epochs),
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "refit_epochs": [epoch.to_json() for epoch in self.refitted],
+        }
+
+
+@dataclass(frozen=True)
 class Trained:
     """The outcome of `train`.
 
     Attributes:
         model: ready to be saved.
         temperature: fitted on validation.
-        epochs: records of the first fit.
-        refitted: records of the second, on train + validation; empty without one.
+        members: how each network was trained.
     """
 
     model: keras.Model
     temperature: float
-    epochs: list[Epoch]
-    refitted: list[Epoch]
+    members: list[Member]
 
 
 def make(config: Config, inputs: Inputs, month: str, key: str, *, force: bool) -> Artefact:
@@ -98,53 +120,91 @@ def make(config: Config, inputs: Inputs, month: str, key: str, *, force: bool) -
 
     def write(writer: ArtefactWriter) -> None:
         architecture = Architecture.of_shards(inputs.shards.facts, config.model)
-        feed = ShardsFeed(inputs.shards, config.train.batch_size, config.train.seed)
         vectors = _vectors(config, inputs)
-        trained = train(config, architecture, vectors, feed, board if config.train.tensorboard else None)
-        _write(writer, config, inputs, architecture, trained)
+        work = Work(
+            config.train,
+            architecture,
+            lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed),
+            vectors,
+            board if config.train.tensorboard else None,
+        )
+        _write(writer, config, inputs, architecture, train(work))
 
     return artefacts.make(config.storage.warehouse, saved.KIND, month, key, write, force=force)
 
 
-def train(
-    config: Config,
-    architecture: Architecture,
-    vectors: NDArray[Any] | None,
-    feed: Feed,
-    board: Path | None = None,
-) -> Trained:
-    """Fit on train with validation, fit the temperature on validation, then perhaps refit on both."""
-    settings = config.train
-    listeners: list[Listener] = [TensorBoard(board / "fit")] if board else []
-    training = loop.start(
-        lambda: networks(architecture, vectors),
-        settings,
-        loop.steps_of(feed.rows(TRAIN), settings, settings.epochs),
-    )
-    epochs = loop.fit(training, feed, listeners)
+@dataclass(frozen=True)
+class Work:
+    """What `train` does, and with what.
+
+    Attributes:
+        settings: of every member, but for the seed.
+        architecture: of every member.
+        feed: seed -> the rows, in the order that the seed gives.
+        vectors: start values of the word table; None for random ones.
+        board: folder for TensorBoard; None for none.
+    """
+
+    settings: TrainSettings
+    architecture: Architecture
+    feed: Callable[[int], Feed]
+    vectors: NDArray[Any] | None = None
+    board: Path | None = None
+
+    def seeds(self) -> list[int]:
+        """One for each member; those of another `train.seed` are others."""
+        return [self.settings.seed + SEED_STEP * number for number in range(self.architecture.settings.members)]
+
+    def start(self, seed: int, rows: int) -> Training:
+        """A fresh network that will see that many rows an epoch."""
+        seeded = self.settings.model_copy(update={"seed": seed})
+        steps = loop.steps_of(rows, seeded, seeded.epochs)
+        return loop.start(lambda: networks(self.architecture, self.vectors), seeded, steps)
+
+    def listeners(self, name: str) -> list[Listener]:
+        """Who is told of a fit's epochs."""
+        return [TensorBoard(self.board / name)] if self.board else []
+
+
+def train(work: Work) -> Trained:
+    """Fit each member on train with validation, the temperature on validation; then perhaps refit on both."""
+    fits = [_fit(work, seed) for seed in work.seeds()]
+    model = ensemble([network for network, _ in fits], work.architecture)
+    feed = work.feed(work.settings.seed)
     temperature = 1.0
     if feed.rows(VALIDATION):
-        temperature = fit_temperature(*loop.sample_logits(training, feed, VALIDATION, settings.temperature_rows))
+        rows = work.settings.temperature_rows
+        temperature = fit_temperature(*loop.sample_logits(model, feed, VALIDATION, rows))
     else:
         LOG.warning("no validation rows: the last epoch is kept, and confidences are not calibrated")
-    if not settings.refit or not feed.rows(VALIDATION):
-        return Trained(training.model, temperature, epochs, [])
-    del training
-    both = f"{TRAIN}+{VALIDATION}"
-    listeners = [TensorBoard(board / "refit")] if board else []
-    again = loop.start(
-        lambda: networks(architecture, vectors),
-        settings,
-        loop.steps_of(feed.rows(both), settings, settings.epochs),
-    )
-    refitted = loop.refit(again, feed, both, loop.best_epoch(epochs), listeners)
-    return Trained(again.model, temperature, epochs, refitted)
+    histories = [epochs for _, epochs in fits]
+    if not work.settings.refit or not feed.rows(VALIDATION):
+        return Trained(model, temperature, [Member(epochs, []) for epochs in histories])
+    # The networks of the first fit go before those of the second take their memory.
+    del model, fits
+    again = [_refit(work, seed, epochs) for seed, epochs in zip(work.seeds(), histories, strict=True)]
+    members = [Member(epochs, refitted) for epochs, (_, refitted) in zip(histories, again, strict=True)]
+    return Trained(ensemble([network for network, _ in again], work.architecture), temperature, members)
+
+
+def _fit(work: Work, seed: int) -> tuple[keras.Model, list[Epoch]]:
+    feed = work.feed(seed)
+    training = work.start(seed, feed.rows(TRAIN))
+    return training.model, loop.fit(training, feed, work.listeners(f"fit-{seed}"))
+
+
+def _refit(work: Work, seed: int, epochs: list[Epoch]) -> tuple[keras.Model, list[Epoch]]:
+    """A fresh network on train + validation, for the epochs that were best on validation."""
+    feed, both = work.feed(seed), f"{TRAIN}+{VALIDATION}"
+    training = work.start(seed, feed.rows(both))
+    listeners = work.listeners(f"refit-{seed}")
+    return training.model, loop.refit(training, feed, both, loop.best_epoch(epochs), listeners)
 
 
 def summary(artefact: Artefact) -> dict[str, float]:
-    """The figures that the registry keeps with a version: the best epoch's, and the temperature."""
-    epochs = artefact.facts["epochs"]
-    best = epochs[int(artefact.facts["best_epoch"]) - 1]
+    """The figures that the registry keeps with a version: the first member's best epoch's, and the temperature."""
+    first = artefact.facts["members"][0]
+    best = first["epochs"][int(first["best_epoch"]) - 1]
     figures = {"temperature": float(artefact.facts["temperature"]), "train_loss": float(best["loss"])}
     for head, accuracy in (best["validation"] or {}).get("accuracy", {}).items():
         if accuracy is not None:
@@ -198,12 +258,11 @@ def _write(
 
 
 def _figures(trained: Trained) -> Mapping[str, Any]:
+    epochs = [epoch for member in trained.members for epoch in (*member.epochs, *member.refitted)]
     return {
         "temperature": trained.temperature,
-        "best_epoch": loop.best_epoch(trained.epochs),
-        "epochs": [epoch.to_json() for epoch in trained.epochs],
-        "refit_epochs": [epoch.to_json() for epoch in trained.refitted],
-        "train_seconds": round(sum(epoch.seconds for epoch in [*trained.epochs, *trained.refitted]), 1),
+        "members": [member.to_json() for member in trained.members],
+        "train_seconds": round(sum(epoch.seconds for epoch in epochs), 1),
     }
 
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from lib.config import TrainSettings
 from lib.errors import UserError
-from lib.model.architecture import HEADS
+from lib.model.architecture import HEADS, MAIN_HEAD
 from lib.model.build import Networks
 from lib.training.average import Average
 from lib.training.feed import TRAIN, VALIDATION, Feed
 from lib.training.history import Epoch, Listener, Measured, measured
 from lib.training.optimizer import Optimizer
 from lib.training.progress import TrainingProgress, figures
-from lib.training.step import MEASURED, TRAINED, Steps
+from lib.training.step import MEASURED, TRAINED, AnyBatch, Steps, inputs_of
 from lib.training.stopping import BestWeights
 from lib.training.strategy import make_strategy, prepare
 
@@ -155,14 +155,15 @@ def measure(training: Training, feed: Feed, split: str) -> Measured:
     return measured(sums)
 
 
-def sample_logits(training: Training, feed: Feed, split: str, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def sample_logits(model: keras.Model, feed: Feed, split: str, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Main head's logits [n, classes] and labels [n] of the first rows of a split, at most `rows`.
 
     The split's rows lie in a random order, so these are a random sample of it.
     """
+    answer = AnyBatch(lambda batch: model(inputs_of(batch), training=False)[MAIN_HEAD])
     logits, labels, have = [], [], 0
     for batch in feed.batches(split, 0):
-        logits.append(training.steps.logits(batch).numpy())
+        logits.append(answer(batch).numpy())
         labels.append(batch["label"].numpy())
         have += len(labels[-1])
         if have >= rows:

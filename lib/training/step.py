@@ -57,7 +57,6 @@ class Steps:
         self.heads: dict[str, float] = settings.heads.model_dump()
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
-        self._logits = AnyBatch(self._main_logits)
 
     def train(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Move the weights by one batch; the sums named in TRAINED, over all rows of the batch."""
@@ -66,10 +65,6 @@ class Steps:
     def measure(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Sums over the batch's rows, [heads, MEASURED]; a row without a known label counts as an error."""
         return self._measure(batch)
-
-    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits [batch, classes] of the main head, on the first device."""
-        return self._logits(batch)
 
     def _train_all(self, batch: Any) -> Tensor:
         return self._over_parts(self.train_part, batch)
@@ -105,9 +100,6 @@ class Steps:
         logits = self.networks.scoring(inputs_of(batch), training=False)
         masks = head_masks(batch)
         return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in HEADS])
-
-    def _main_logits(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return self.networks.scoring(inputs_of(batch), training=False)[MAIN_HEAD]
 
 
 def inputs_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -63,7 +63,7 @@ def prepared(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
     for month, made in models.items():
         version = register(config.storage.state, made, {}, {})
         set_alias(config.storage.state, "champion", version)
-        _finish(spark, config, month, "train", {"model": made}, {"version": version, "epochs": []})
+        _finish(spark, config, month, "train", {"model": made}, {"version": version, "members": []})
     return Prepared(spark, config, conf, models[MONTH])
 
 

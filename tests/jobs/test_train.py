@@ -32,9 +32,10 @@ def test_a_month_is_trained_registered_and_skipped(spark: SparkSession, tmp_path
     done = train.run(spark, config, month.MONTH)
     facts = done.facts
     assert facts["version"] == "1"
-    assert [epoch["number"] for epoch in facts["epochs"]] == [1, 2, 3, 4, 5, 6]
-    assert len(facts["refit_epochs"]) == facts["best_epoch"]
-    assert facts["epochs"][-1]["validation"]["accuracy"]["output"] > 0.5
+    (member,) = facts["members"]
+    assert [epoch["number"] for epoch in member["epochs"]] == [1, 2, 3, 4, 5, 6]
+    assert len(member["refit_epochs"]) == member["best_epoch"]
+    assert member["epochs"][-1]["validation"]["accuracy"]["output"] > 0.5
     json.dumps(facts)
     folder, version = registry.resolve(config.storage.state, "candidate")
     assert version == "1"
@@ -49,7 +50,7 @@ def test_a_month_is_trained_registered_and_skipped(spark: SparkSession, tmp_path
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artefact, np.ndarray]:
     """A saved model, and what the model in memory said of four rows."""
-    config = month.config(tmp_path_factory.mktemp("saved"), epochs=1, tensorboard=False)
+    config = month.config(tmp_path_factory.mktemp("saved"), members=2, epochs=1, tensorboard=False)
     inputs = candidate.Inputs.of_shards(config.storage.warehouse, month.artefacts(config.storage.warehouse))
     seen: list[np.ndarray] = []
 
@@ -70,6 +71,15 @@ def test_the_saved_model_says_what_the_trained_one_said(made: tuple[Artefact, np
     model, said = made
     loaded = saved.load(model.folder)
     np.testing.assert_array_equal(loaded.model(inputs_of(toy.rows(4, 9)))["output"].numpy(), said)
+
+
+def test_members_are_trained_from_seeds_of_their_own(tmp_path: Path) -> None:
+    config = month.config(tmp_path, members=3, epochs=2, refit=True, tensorboard=False)
+    inputs = candidate.Inputs.of_shards(config.storage.warehouse, month.artefacts(config.storage.warehouse))
+    made = candidate.make(config, inputs, month.MONTH, "k", force=False)
+    assert len({member["epochs"][0]["loss"] for member in made.facts["members"]}) == 3
+    assert [len(member["refit_epochs"]) > 0 for member in made.facts["members"]] == [True] * 3
+    assert made.facts["parameters"] == 3 * saved.load(made.folder).model.get_layer("member_1").count_params()
 
 
 def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
@@ -141,5 +151,6 @@ def test_a_month_without_validation_is_trained(tmp_path: Path) -> None:
         config.storage.warehouse, month.artefacts(config.storage.warehouse, validation=0)
     )
     facts = candidate.make(config, inputs, month.MONTH, "k", force=False).facts
-    assert (facts["temperature"], facts["best_epoch"], facts["refit_epochs"]) == (1.0, 1, [])
+    (member,) = facts["members"]
+    assert (facts["temperature"], member["best_epoch"], member["refit_epochs"]) == (1.0, 1, [])
     assert loop.best_epoch([]) == 0

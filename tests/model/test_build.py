@@ -38,10 +38,19 @@ def test_textcnn_does_not_read_grams() -> None:
 
 def test_word_vectors_are_taken_over_and_frozen() -> None:
     vectors = np.random.default_rng(0).normal(size=(toy.WORDS, 8)).astype(np.float32)
-    model = build(toy.architecture(freeze_embedding=True), vectors)
+    model = networks(toy.architecture(freeze_embedding=True), vectors).scoring
     table = model.get_layer("word_table")
     np.testing.assert_array_equal(table.table.numpy(), vectors)
     assert not table.trainable_variables
+
+
+def test_members_answer_with_their_mean() -> None:
+    architecture = toy.architecture(members=3)
+    model, rows = build(architecture), inputs_of(toy.rows(5, 0))
+    answers = [model.get_layer(f"member_{number}")(rows) for number in (1, 2, 3)]
+    assert not np.allclose(answers[0]["output"], answers[1]["output"])
+    for head, said in model(rows).items():
+        np.testing.assert_allclose(said, np.mean([answer[head] for answer in answers], axis=0), atol=1e-6)
 
 
 def test_architecture_survives_json() -> None:

@@ -130,7 +130,7 @@ def _facts(stage: str, rows: int) -> dict[str, Any]:
         return {"classes": CLASSES}
     if stage == "train":
         return {
-            "epochs": [_epoch(n) for n in range(1, 7)],
-            "best_epoch": 6, "rows_per_second": 8123.4, "parameters": 61_234_567,
+            "members": [{"epochs": [_epoch(n) for n in range(1, 7)], "best_epoch": 6, "refit_epochs": []}],
+            "rows_per_second": 8123.4, "parameters": 61_234_567,
         }  # fmt: skip
     return evaluation(rows) if stage == "evaluate" else {}

@@ -99,7 +99,7 @@ def test_facts_of_an_older_manifest_leave_gaps_and_no_crash() -> None:
     facts.stages["evaluate"] = manifest_of(
         "evaluate", {"test": {"rows": 3, "worst": [{}]}, "peer": {"rows": 1}}, None, {}
     )
-    facts.stages["train"] = manifest_of("train", {"epochs": [{"loss": None}, {}]}, None, {})
+    facts.stages["train"] = manifest_of("train", {"members": [{"epochs": [{"loss": None}, {}]}]}, None, {})
     assert "Accuracy on the test split" in _parsed(facts).text
 
 

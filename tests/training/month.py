@@ -19,7 +19,7 @@ from tests.training import toy
 MONTH = "2026-01"
 
 
-def config(tmp_path: Path, **train: Any) -> Config:
+def config(tmp_path: Path, members: int = 1, **train: Any) -> Config:
     """A configuration for the toy task."""
     return Config.model_validate(
         {
@@ -28,7 +28,7 @@ def config(tmp_path: Path, **train: Any) -> Config:
                 "state": str(tmp_path / "state"),
                 "reports": str(tmp_path / "reports"),
             },
-            "model": {**toy.SMALL, **toy.NO_DROPOUT},
+            "model": {**toy.SMALL, **toy.NO_DROPOUT, "members": members},
             "train": {"batch_size": 32, "epochs": 2, "learning_rate": 0.03, **train},
         }
     )
