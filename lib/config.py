@@ -129,7 +129,7 @@ class ModelSettings(Settings):
     """The network (lib/model/build.py); names follow the published system's tuning."""
 
     text_branch: Literal["grams", "grams_and_words", "textcnn"] = Field(
-        default="grams_and_words", description="textcnn is the published model; grams win on short noisy names"
+        default="grams", description="textcnn is the published model; grams win on short noisy names"
     )
     embedding: Literal["random", "word2vec"] = "random"
     freeze_embedding: bool = Field(default=False, description="keep the word vectors as they start")
@@ -162,9 +162,8 @@ class ModelSettings(Settings):
     margin: bool = Field(
         default=True, description="a number for each gram and class, trained one class against the rest"
     )
-    margin_scale: Annotated[float, Field(gt=0, le=1000)] = Field(default=20.0, description="as gram_scale, for these")
     margin_weight: Annotated[float, Field(ge=0, le=1000)] = Field(
-        default=2.0, description="how much they say in the end, beside the log probabilities"
+        default=6.0, description="how much they say in the end, beside the log probabilities"
     )
 
 
@@ -183,8 +182,13 @@ class TrainSettings(Settings):
     optimizer: Literal["adam", "adagrad", "adadelta", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     table_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
-        1.0, description="learning rate of embedding tables as a multiple of the dense weights'"
+        1.0, description="learning rate of the word table as a multiple of the dense weights'"
     )
+    gram_optimizer: Literal["adam", "adagrad", "adadelta", "sgd"] | None = Field(
+        "adagrad", description="rule of the tables of character grams; null: train.optimizer, as for all else"
+    )
+    gram_rate: Annotated[float, Field(gt=0, le=10)] = Field(0.05, description="learning rate of the gram vectors")
+    margin_rate: Annotated[float, Field(gt=0, le=10)] = Field(0.2, description="learning rate of model.margin")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of sgd")
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup: Share = Field(0.05, description="share of all steps over which the rate rises from 0")

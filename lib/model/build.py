@@ -3,7 +3,8 @@
 `textcnn` is the published model: embedding, filters of several widths, max-over-time pooling, dropout, dense, softmax.
 `grams` and `grams_and_words` read the name as a bag of character grams, which wins on short noisy names, without or
 with the TextCNN beside it: gram vectors through a hidden layer and straight to the classes, and (`margin`) a number for
-each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end.
+each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end. A model
+may have several such networks, trained apart (`ensemble`).
 """
 
 from collections.abc import Sequence
@@ -18,11 +19,12 @@ from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INP
 from lib.model.layers.bag import WeightedBag
 from lib.model.layers.gram_dropout import GramDropout
 from lib.model.layers.margin import Blend, Margin
-from lib.model.layers.start import Beside
 from lib.model.layers.table import Lookup, Tensor
 from lib.model.layers.text_cnn import TextCNN
 
 MARGIN = "margin"
+# Name of its layer, by which the optimizer gives it a rate of its own (lib/training/optimizer.py).
+MARGIN_TABLE = "margin_table"
 
 
 @dataclass(frozen=True)
@@ -139,23 +141,25 @@ def _text(name: str, ids: Tensor, words: Lookup, architecture: Architecture) -> 
 
 
 def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:
-    """All paths over one table, whose rows hold the paths' numbers side by side: it is read and updated once."""
+    """The softmax's paths over one table, whose rows hold their numbers side by side; and the margins over another."""
     settings = architecture.settings
-    classes = architecture.classes if settings.margin else 0
-    bag_end = classes + settings.bag_size
-    start = Beside(classes, settings.gram_spread)
+    start = keras.initializers.RandomNormal(stddev=settings.gram_spread)
     kept = GramDropout(settings.gram_dropout, name="gram_dropout")(weights)
-    table = WeightedBag(architecture.grams, bag_end + settings.wide_size, start=start, name="gram_table")
-    sums = table((ids, kept))
-    margins = Margin(settings.margin_scale, name=MARGIN)(sums[:, :classes]) if classes else None
-    scaled = keras.layers.Rescaling(settings.gram_scale, name="gram_scale")(sums[:, classes:])
+    table = WeightedBag(architecture.grams, settings.bag_size + settings.wide_size, start=start, name="gram_table")
+    scaled = keras.layers.Rescaling(settings.gram_scale, name="gram_scale")(table((ids, kept)))
     bag = keras.layers.Dropout(settings.bag_dropout, name="bag_dropout")(scaled[:, : settings.bag_size])
     features = [_dense("grams", bag, settings.gram_fcl_dim, settings.gram_fcl_dropout, architecture)]
     if settings.bag_straight:
         features.append(bag)
     if settings.wide_size:
         features.append(scaled[:, settings.bag_size :])
-    return _Grams(features, margins)
+    return _Grams(features, _margins(ids, weights, architecture) if settings.margin else None)
+
+
+def _margins(ids: Tensor, weights: Tensor, architecture: Architecture) -> Tensor:
+    """[batch, classes]; all of a name's grams vote: dropping some while training made it worse."""
+    table = WeightedBag(architecture.grams, architecture.classes, start=keras.initializers.Zeros(), name=MARGIN_TABLE)
+    return Margin(name=MARGIN)(table((ids, weights)))
 
 
 def _dense(name: str, features: Tensor, size: int, dropout: float, architecture: Architecture) -> Tensor:

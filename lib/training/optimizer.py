@@ -7,9 +7,11 @@ import keras
 import tensorflow as tf
 
 from lib.config import TrainSettings
+from lib.model.build import MARGIN_TABLE
+from lib.model.layers.bag import WeightedBag
 from lib.model.layers.table import RowTable
 from lib.training.row_sparse import SparseTable, over_replicas, sum_repeated
-from lib.training.rules import row_rule
+from lib.training.rules import Adagrad, RowRule, row_rule
 from lib.training.schedule import learning_rate
 
 DENSE = {
@@ -18,6 +20,10 @@ DENSE = {
     "adadelta": keras.optimizers.Adadelta,
     "sgd": keras.optimizers.SGD,
 }
+# Where AdaGrad's sums for the gram tables start, in squared gradients of a batch's summed loss. From so little, frequent
+# grams soon move by small steps while one met once hardly moves, as a linear SVM's penalty would have it; Adam moves it
+# as far as any. Keras' start of 0.1, meant for mean losses of dense weights, would leave the tables where they are.
+GRAM_START = 1e-2
 
 
 class Optimizer:
@@ -34,8 +40,7 @@ class Optimizer:
     def __init__(self, model: keras.Model, settings: TrainSettings, steps: int) -> None:
         self.settings = settings
         layers = [layer for layer in model.layers if isinstance(layer, RowTable) and layer.trainable]
-        rule = row_rule(settings.optimizer, settings.momentum)
-        self.tables = [SparseTable(layer.table.value, rule) for layer in layers]
+        self.tables = [_sparse_table(layer, settings) for layer in layers]
         owned = {id(layer.table) for layer in layers}
         self.dense_variables = [one for one in model.trainable_variables if id(one) not in owned]
         self.dense = _dense_optimizer(settings, steps, self.dense_variables)
@@ -62,11 +67,26 @@ class Optimizer:
         slices = [_summed(gradient) for gradient in gradients[count:]]
         if self.settings.clip_norm is not None:
             dense, slices = _clipped(dense, slices, self.settings.clip_norm)
-        rate = tf.cast(self.dense.learning_rate, tf.float32) * self.settings.table_rate
+        rate = tf.cast(self.dense.learning_rate, tf.float32)
         step = self.dense.iterations + 1
         for table, (ids, rows) in zip(self.tables, slices, strict=True):
             table.apply(ids, rows, rate, step)
         self.dense.apply(dense, self.dense_variables)
+
+
+def _sparse_table(layer: RowTable, settings: TrainSettings) -> SparseTable:
+    if not isinstance(layer, WeightedBag):
+        return SparseTable(layer.table.value, row_rule(settings.optimizer, settings.momentum), settings.table_rate)
+    rate = settings.margin_rate if layer.name == MARGIN_TABLE else settings.gram_rate
+    return SparseTable(layer.table.value, _gram_rule(settings), rate / settings.learning_rate)
+
+
+def _gram_rule(settings: TrainSettings) -> RowRule:
+    chosen = settings.gram_optimizer or settings.optimizer
+    if chosen != "adagrad":
+        return row_rule(chosen, settings.momentum)
+    # Gradients are of the batch's mean loss.
+    return Adagrad(start=GRAM_START / settings.batch_size**2, epsilon=0.0)
 
 
 def _dense_optimizer(settings: TrainSettings, steps: int, variables: list[Any]) -> Any:

@@ -18,18 +18,20 @@ class SparseTable:
     Args:
         variable: tf.Variable [rows, width], possibly mirrored.
         rule: how touched rows move.
+        rate: learning rate as a multiple of the dense weights'.
     """
 
-    def __init__(self, variable: Any, rule: RowRule) -> None:
-        self.variable, self.rule = variable, rule
+    def __init__(self, variable: Any, rule: RowRule, rate: float = 1.0) -> None:
+        self.variable, self.rule, self.rate = variable, rule, rate
         self.slots = [
             tf.Variable(tf.fill(variable.shape, tf.constant(start, variable.dtype)), trainable=False, name=name)
             for name, start in rule.slots.items()
         ]
 
     def apply(self, ids: Tensor, gradient: Tensor, rate: Tensor, step: Tensor) -> None:
-        """Move the rows `ids`, each named once, by their gradient [ids, width]."""
-        change, slots = self.rule.move(gradient, [tf.gather(slot, ids) for slot in self.slots], rate, step)
+        """Move the rows `ids`, each named once, by their gradient [ids, width]; `rate` is that of the dense weights."""
+        held = [tf.gather(slot, ids) for slot in self.slots]
+        change, slots = self.rule.move(gradient, held, self.rate * rate, step)
         for slot, rows in zip(self.slots, slots, strict=True):
             _scatter(slot, ids, rows)
         # Gather, add and overwrite: TensorFlow's own ResourceScatterSub takes twice as long for the same.

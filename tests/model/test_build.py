@@ -81,7 +81,7 @@ def test_margins_too_many_for_memory_are_refused_with_the_fix() -> None:
 
 def test_margins_are_added_to_log_probabilities() -> None:
     made = networks(toy.architecture(text_branch="grams", margin_weight=3.0))
-    made.scoring.get_layer("gram_table").table.assign_add(np.ones((toy.GRAMS, 12), np.float32) * 0.01)
+    made.scoring.get_layer("margin_table").table.assign(np.random.default_rng(0).normal(size=(toy.GRAMS, toy.CLASSES)))
     plain, blended = (one(inputs_of(toy.rows(5, 0))) for one in (made.training, made.scoring))
     for head in ("text_prod_output", "output"):
         expected = np.log(softmax(plain[head].numpy(), axis=1)) + 3.0 * plain["margin"].numpy()

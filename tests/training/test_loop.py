@@ -43,7 +43,8 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def test_another_seed_starts_elsewhere() -> None:
     one, two = (toy.weights(toy.training(seed=seed)) for seed in (1, 2))
-    assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True) if a.ndim > 1)
+    # What starts at one value everywhere, such as biases and margins, does so under every seed.
+    assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True) if np.ptp(a))
 
 
 def test_early_stopping_keeps_the_best_epoch() -> None:
@@ -67,7 +68,7 @@ def test_a_row_without_label_changes_nothing() -> None:
         loop.refit(training, MemoryFeed({"train": rows}, 32), "train", 1)
         made.append(toy.weights(training))
     for one, two in zip(*made, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-7)
+        np.testing.assert_allclose(one, two, atol=1e-6)
 
 
 def test_a_row_without_category_leaves_the_category_head_alone() -> None:

@@ -1,4 +1,4 @@
-"""A number for each gram and class, summed and scaled: what a linear classifier, one class against the rest, says.
+"""A number for each gram and class, summed: what a linear classifier, one class against the rest, says.
 
 Trained with the squared hinge loss it is the neural twin of LinearSVC, and it errs elsewhere than a softmax does; so
 the two together beat either (`Blend`).
@@ -12,15 +12,7 @@ from lib.model.layers.table import Tensor
 
 
 class Margin(keras.layers.Layer):  # type: ignore[misc]
-    """Sums [batch, classes] -> margins [batch, classes]: scale * sum + bias.
-
-    Args:
-        scale: how far one step of the optimizer moves a margin.
-    """
-
-    def __init__(self, scale: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = scale
+    """Sums [batch, classes] -> margins [batch, classes]: sum + bias."""
 
     def build(self, input_shape: Any) -> None:
         """Biases of -1: before anything is learnt, every row is on the right side for all classes but its own."""
@@ -28,8 +20,8 @@ class Margin(keras.layers.Layer):  # type: ignore[misc]
         self.bias = self.add_weight(shape=(input_shape[-1],), initializer=start, name="bias")
 
     def call(self, sums: Tensor) -> Tensor:
-        """Scale and shift."""
-        return self.scale * sums + self.bias
+        """Shift."""
+        return sums + self.bias
 
 
 class Blend(keras.layers.Layer):  # type: ignore[misc]
