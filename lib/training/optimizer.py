@@ -20,9 +20,9 @@ DENSE = {
     "adadelta": keras.optimizers.Adadelta,
     "sgd": keras.optimizers.SGD,
 }
-# Where AdaGrad's sums for the gram tables start, in squared gradients of a batch's summed loss. From so little, frequent
-# grams soon move by small steps while one met once hardly moves, as a linear SVM's penalty would have it; Adam moves it
-# as far as any. Keras' start of 0.1, meant for mean losses of dense weights, would leave the tables where they are.
+# Where AdaGrad's sums for the gram tables start, in squared gradients of a batch's summed loss. From so little,
+# frequent grams soon move by small steps while one met once hardly moves, as a linear SVM's penalty would have it.
+# Adam moves it as far as any; Keras' start of 0.1, for mean losses of dense weights, would leave tables as they are.
 GRAM_START = 1e-2
 
 
