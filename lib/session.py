@@ -71,6 +71,11 @@ def _session_settings(settings: SparkSettings) -> dict[str, str]:
         # Spark 4 decodes no CP949 otherwise; and marks what it cannot (lib/sources/lines.py).
         "spark.sql.legacy.javaCharsets": "true",
         "spark.sql.legacy.codingErrorAction": "true",
+        # A month's stages make some hundred classes each; with Spark's default of 100 kept, a second month compiles
+        # them all again, and Java begins to warm up anew.
+        "spark.sql.codegen.cache.maxEntries": "2000",
+        # A method over 8000 bytes is never compiled by Java; Spark then makes several of the steps.
+        "spark.sql.codegen.hugeMethodLimit": "8000",
         **settings.extra,
     }
 

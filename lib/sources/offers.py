@@ -10,6 +10,7 @@ an offer.
 import operator
 import re
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -21,9 +22,10 @@ from lib.sources.columns import API_PATH, Columns
 TEXT_FIELDS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4", "brnd_nm", "maker_nm",
                "mall_brnd_nm", "mall_maker_nm")  # fmt: skip
 # What carries a row through duplicates and positions, beside the fields of `products`.
-TRACE = ("part", "block", "row", "position", "raw")
+TRACE = ("part", "block", "block_bytes", "row", "position", "raw")
 LONGEST_ID = 200
 LONGEST_URL = 2048
+WEB_ADDRESS = r"(?i)\Ahttps?://[^ ]*\z"
 # Blanks that are none to `trim`: no-break, ideographic and zero-width space, byte order mark.
 BLANKS = " \u00a0\u3000\u200b\ufeff"
 LEVELS = 4
@@ -56,13 +58,13 @@ def offers(
         *TRACE,
         "problem",
         cell.own_id().alias("own_id"),
-        F.trim(cell.field("prod_nm"), F.lit(BLANKS)).alias("prod_nm"),
+        _without_outer_blanks(cell.field("prod_nm")).alias("prod_nm"),
         cell.mall_id().alias("mall_id"),
         cell.mall_name().alias("mall_nm"),
-        *[_bounded(cell.category(field), settings.max_field_length).alias(field) for field in TEXT_FIELDS],
+        *[cell.text(field, settings.max_field_length).alias(field) for field in TEXT_FIELDS],
         cell.field("price").alias("price_text"),
         cell.image().alias("image_url"),
-        _bounded(cell.field("cat_id"), LONGEST_ID).alias("cat_id"),
+        cell.field("cat_id", LONGEST_ID).alias("cat_id"),
         cell.path().alias("path"),
         cell.excluded().alias("excluded"),
     ).withColumns({"price": _price(F.col("price_text")), "row": _not_to_be_moved(F.col("row"))})
@@ -73,7 +75,7 @@ def offers(
     return fields.select(
         *TRACE,
         (F.col("problem").isNull() & ~wrong).alias("valid"),
-        _reasons(checks).alias("reasons"),
+        _reasons(checks, wrong).alias("reasons"),
         identity.alias("product_id"),
         "prod_nm", "mall_id", "mall_nm", *TEXT_FIELDS, "price", "image_url", "cat_id",
         F.lit(source.name).alias("source"),
@@ -96,10 +98,12 @@ def _checks(settings: IngestSettings) -> dict[str, Column]:
     }
 
 
-def _reasons(checks: Mapping[str, Column]) -> Column:
-    """What cannot be read as a row has that one reason; else all that apply."""
-    codes = F.array_compact(F.array(*[F.when(condition, F.lit(code)) for code, condition in checks.items()]))
-    return F.when(F.col("problem").isNotNull(), F.array("problem")).otherwise(codes)
+def _reasons(checks: Mapping[str, Column], wrong: Column) -> Column:
+    """What cannot be read as a row has that one reason; else all that apply. They are listed only where one does."""
+    # Joined and split again, as Spark filters an array without compiling the step.
+    codes = F.split(F.concat_ws(" ", *[F.when(condition, F.lit(code)) for code, condition in checks.items()]), " ")
+    none = F.array().cast("array<string>")
+    return F.when(F.col("problem").isNotNull(), F.array("problem")).when(wrong, codes).otherwise(none)
 
 
 class _Cells:
@@ -112,19 +116,21 @@ class _Cells:
         """The wanted columns that are there."""
         return [name for name in self.columns.wanted if name in self.places]
 
-    def column(self, name: str) -> Column:
-        """The column's text without outer blanks; null where it is empty, absent or says 'no value'."""
+    def column(self, name: str, longest: int | None = None) -> Column:
+        """The column's text without outer blanks; null where it is empty, absent, too long or says 'no value'."""
         if name not in self.places:
             return F.lit(None).cast("string")
         text = F.col(_cell(name, self.places))
-        return F.when(~text.isin("", *self.source.missing), text)
+        says = ~text.isin("", *self.source.missing)
+        return F.when(says if longest is None else says & (F.length(text) <= longest), text)
 
-    def field(self, field: str) -> Column:
-        """An offer field, from its column or as conf's constant."""
+    def field(self, field: str, longest: int | None = None) -> Column:
+        """An offer field, from its column or as conf's constant; null where it is longer than it may be."""
         if field in self.source.constants:
-            return F.lit(self.source.constants[field])
+            constant = self.source.constants[field]
+            return F.lit(None if longest is not None and len(constant) > longest else constant).cast("string")
         name = self.columns.fields.get(field)
-        return F.lit(None).cast("string") if name is None else self.column(name)
+        return F.lit(None).cast("string") if name is None else self.column(name, longest)
 
     def own_id(self) -> Column:
         """The mall's id of the offer; where none is delivered, a hash of the record."""
@@ -142,24 +148,22 @@ class _Cells:
         """The mall's display name."""
         return F.coalesce(self.field("mall_nm"), F.col("mall_name"))
 
-    def category(self, field: str) -> Column:
-        """A text field; a mall category may come from a column with the whole path."""
+    def text(self, field: str, longest: int) -> Column:
+        """A text field, null where it is too long; a mall category may come from a column with the whole path."""
         path = self.source.category_path
         if path is None or not field.startswith("mall_cat_nm_") or field in self.columns.fields:
-            return self.field(field)
+            return self.field(field, longest)
         whole = F.trim(self.column(path.column), F.lit(f" {path.strip}"))
         levels = F.filter(
             F.transform(F.split(whole, re.escape(path.separator)), lambda level: F.trim(level)),
             lambda level: level != F.lit(""),
         )
-        return F.get(levels, F.lit(int(field[-1]) - 1))
+        return _bounded(F.get(levels, F.lit(int(field[-1]) - 1)), longest)
 
     def image(self) -> Column:
         """The picture's address; null unless it is one on the web."""
         url = self.field("image_url")
-        start = F.lower(F.substring(url, 1, 8))
-        on_the_web = (start.startswith("http://") | (start == "https://")) & (F.length(url) <= LONGEST_URL)
-        return F.when(on_the_web & ~url.contains(" "), url)
+        return F.when(url.rlike(WEB_ADDRESS) & (F.length(url) <= LONGEST_URL), url)
 
     def path(self) -> Column:
         """The platform's category path of an API item as one text; null for other kinds."""
@@ -197,6 +201,13 @@ def _cell(name: str, places: Mapping[str, int]) -> str:
 
 def _bounded(text: Column, longest: int) -> Column:
     return F.when(F.length(text) <= longest, text)
+
+
+def _without_outer_blanks(text: Column) -> Column:
+    """The text without BLANKS around it; `rtrim` takes every text to pieces, so its end is looked at first."""
+    left = F.ltrim(text, F.lit(BLANKS))
+    trailing = reduce(operator.or_, [text.endswith(blank) for blank in BLANKS])
+    return F.when(trailing, F.rtrim(left, F.lit(BLANKS))).otherwise(left)
 
 
 def _price(text: Column) -> Column:

@@ -1,4 +1,4 @@
-"""Finds the byte offset of lines that Spark read, for the few that are rejected.
+"""Finds the byte offset and the bytes of lines that Spark read, for the few that are rejected.
 
 Spark tells which stretch of a file a row comes from and in what order. The stretch is read once more and its newlines
 counted; the rule of which line belongs to which stretch is Hadoop's: those that begin after its first byte (or at the
@@ -6,6 +6,7 @@ file's) up to and including the first byte of the next.
 """
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +28,20 @@ def line_starts(path: str, block: int, block_bytes: int) -> npt.NDArray[np.int64
     return np.concatenate([first, starts[starts < size]])
 
 
-def with_positions(rows: DataFrame, blocks: DataFrame, folder: str) -> DataFrame:
-    """Fill `position` (offset within the part) of rows that Spark read as lines.
+def line_at(stream: BinaryIO, start: int, longest: int) -> bytes:
+    """The line that begins there, without its newline; no more than `longest` bytes of it."""
+    stream.seek(start)
+    return stream.readline(longest).removesuffix(b"\n")
+
+
+def with_positions(rows: DataFrame, blocks: DataFrame, folder: str, longest: int) -> DataFrame:
+    """Fill `position` (offset within the part) and `raw` (the first bytes) of rows that Spark read as lines.
 
     Args:
-        rows: part, block, row, position and anything else.
+        rows: part, block, row, position, raw and anything else.
         blocks: part, block, block_bytes, first_row: what Spark read, one row a stretch.
         folder: where the parts lie.
+        longest: bytes of a line that are kept.
     """
     placed = rows.join(F.broadcast(blocks.drop("lines")), ["part", "block"], how="inner")
 
@@ -42,9 +50,12 @@ def with_positions(rows: DataFrame, blocks: DataFrame, folder: str) -> DataFrame
         part, block, length, first = (
             table.column(name)[0].as_py() for name in ("part", "block", "block_bytes", "first_row")
         )
-        starts = line_starts(f"{folder}/p{part:019d}.txt", block, length)
-        found = pa.array(starts[table.column("row").to_numpy() - first])
-        located = table.set_column(table.schema.get_field_index("position"), "position", found)
+        path = f"{folder}/p{part:019d}.txt"
+        starts = line_starts(path, block, length)[table.column("row").to_numpy() - first]
+        with Path(path).open("rb") as stream:
+            lines = [line_at(stream, start, longest) for start in starts.tolist()]
+        located = table.drop(["position", "raw"])
+        located = located.append_column("position", pa.array(starts)).append_column("raw", pa.array(lines, pa.binary()))
         return located.select(rows_columns)
 
     rows_columns = list(rows.columns)

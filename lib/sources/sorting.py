@@ -1,8 +1,8 @@
 """Tells products from rejects: bad rows, and of rows with the same id all but the first by file and position.
 
-The records are passed over three times, each time as light as it can be, which is faster than to keep them in between:
-once for lines per stretch and repeated ids, once for everything that may not become a product (bad rows, and all rows
-of a repeated id; few, so they are kept in the staging folder), once when the rest is written.
+The records are passed over twice, which is faster than to keep them in between: once for a verdict on each (its place,
+its id and what is wrong with it; small, so they are kept in the staging folder, and all that follows is found from
+them), once when the products are written.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,10 @@ from lib.sources.records import RAW_BYTES
 from lib.sources.staging import Part, Staging
 from schemas.products import PRODUCTS
 
-# Repeated ids fit in every worker's memory up to here; beyond, Spark may shuffle.
-BROADCAST_IDS = 2_000_000
+# Repeated ids, and places of duplicates, fit in every worker's memory up to here; beyond, Spark may shuffle.
+BROADCAST_ROWS = 2_000_000
+# What tells records apart, in the order in which they were delivered.
+PLACE = ("part", "block", "row")
 OFFER_FIELDS = [name for name in PRODUCTS.columns if name not in ("month", "batch")]
 
 
@@ -47,80 +49,73 @@ def sort_out(
 ) -> Sorted:
     """Read a batch's deliveries and tell products from rejects; writes nothing outside the staging folder."""
     reading = read_deliveries(spark, settings, sources, month, staging)
-    blocks = _blocks(reading, staging)
-    repeated = _repeated(reading.offers, staging)
-    kept = _suspects(reading.offers, repeated, staging)
+    verdicts = _verdicts(reading.offers, staging)
+    blocks = _blocks(verdicts, staging)
     # `row` keeps the conditions where they are (lib/sources/offers.py).
     products = reading.offers.where("valid AND row >= 0")
-    if repeated is not None:
-        first = kept.where("size(reasons) = 0").coalesce(1)
-        products = products.join(repeated, "product_id", how="left_anti").unionByName(first.select(products.columns))
-    rejects = _rejects(spark, kept.where("size(reasons) > 0"), blocks, reading.parts, staging)
+    bad = verdicts.where("size(reasons) > 0")
+    duplicates = _duplicates(verdicts, staging)
+    if duplicates is not None:
+        products = products.join(duplicates.select(*PLACE), list(PLACE), how="left_anti")
+        bad = bad.unionByName(duplicates)
+    rejects = _rejects(spark, bad, blocks, reading.parts, staging)
     return Sorted(products.select(OFFER_FIELDS), rejects, _records(blocks, reading), rejects.count(), reading.files)
 
 
-def _blocks(reading: Reading, staging: Staging) -> DataFrame | None:
-    """First row and number of lines of each stretch of file that Spark reads at once."""
-    if reading.lines is None:
-        return None
-    counted = reading.lines.groupBy("part", "block", "block_bytes").agg(
-        F.min("row").alias("first_row"), F.count(F.lit(1)).alias("lines")
-    )
+def _verdicts(offers: DataFrame, staging: Staging) -> DataFrame:
+    """TRACE, product_id, reasons and source of every record; `raw` only where it cannot be found again by position."""
+    raw = F.when(F.col("position").isNotNull(), F.substring("raw", 1, RAW_BYTES)).alias("raw")
+    trace = [raw if name == "raw" else F.col(name) for name in TRACE]
+    return _kept(offers.select(*trace, "product_id", "reasons", "source"), staging, "verdicts")
+
+
+def _blocks(verdicts: DataFrame, staging: Staging) -> DataFrame:
+    """First row and number of lines of each stretch of file that Spark read at once.
+
+    Rows are numbered before anything looks into them, and without gaps: so the numbers tell how many there were.
+    """
+    numbered = verdicts.where("block_bytes IS NOT NULL").groupBy("part", "block", "block_bytes")
+    counted = numbered.agg(F.min("row").alias("first_row"), (F.max("row") - F.min("row") + 1).alias("lines"))
     return _kept(counted, staging, "blocks")
 
 
-def _records(blocks: DataFrame | None, reading: Reading) -> int:
+def _records(blocks: DataFrame, reading: Reading) -> int:
     """How many records came in, counted without looking into them."""
     converted = [part for part in reading.parts if part.path.suffix == ".parquet"]
     spark = reading.offers.sparkSession
     count = spark.read.parquet(*[str(part.path) for part in converted]).count() if converted else 0
-    if blocks is None:
-        return count
     lines = blocks.agg(F.sum("lines")).collect()[0][0] or 0
     return int(lines) - reading.headers + count
 
 
-def _repeated(found: DataFrame, staging: Staging) -> DataFrame | None:
-    """Ids that more than one valid record has; None when there are none."""
-    counted = found.where("valid AND row >= 0").groupBy("product_id").agg(F.count(F.lit(1)).alias("times"))
-    repeated = _kept(counted.where("times > 1").select("product_id"), staging, "repeated")
-    count = repeated.count()
+def _duplicates(verdicts: DataFrame, staging: Staging) -> DataFrame | None:
+    """Verdicts on all but the first, by file and position, of the good records of each id; None when there are none."""
+    good = verdicts.where("size(reasons) = 0")
+    counted = good.groupBy("product_id").agg(F.count(F.lit(1)).alias("times"))
+    repeated = _if_any(_kept(counted.where("times > 1").select("product_id"), staging, "repeated"))
+    if repeated is None:
+        return None
+    first = F.row_number().over(Window.partitionBy("product_id").orderBy(*PLACE))
+    numbered = good.join(repeated, "product_id", how="left_semi").withColumn("number", first)
+    later = numbered.where("number > 1").withColumn("reasons", F.array(F.lit("duplicate")))
+    return _if_any(_kept(later.select(verdicts.columns), staging, "duplicates"))
+
+
+def _if_any(rows: DataFrame) -> DataFrame | None:
+    """The rows, for a join that sends them to every worker unless they are too many; None when there are none."""
+    count = rows.count()
     if count == 0:
         return None
-    return F.broadcast(repeated) if count <= BROADCAST_IDS else repeated
-
-
-def _suspects(found: DataFrame, repeated: DataFrame | None, staging: Staging) -> DataFrame:
-    """Bad records, and all records of repeated ids, of which the first by file and position is good.
-
-    Returns:
-        As `offers`, with reasons empty for what is a product after all.
-    """
-    if repeated is None:
-        suspects = found.where("NOT valid AND row >= 0")
-    else:
-        marked = repeated.withColumn("times", F.lit(True))
-        suspects = found.join(marked, "product_id", how="left").where("(NOT valid OR times) AND row >= 0")
-    short = suspects.withColumn("raw", F.substring("raw", 1, RAW_BYTES))
-    kept = _kept(short.select(found.columns), staging, "suspects")
-    if repeated is None:
-        return kept
-    first = F.row_number().over(Window.partitionBy("product_id").orderBy("part", "block", "row"))
-    doubled = kept.where("valid").withColumn("times", first)
-    marked = doubled.withColumn(
-        "reasons", F.when(F.col("times") > 1, F.array(F.lit("duplicate"))).otherwise(F.col("reasons"))
-    )
-    return kept.where("NOT valid").unionByName(marked.drop("times"))
+    return F.broadcast(rows) if count <= BROADCAST_ROWS else rows
 
 
 def _rejects(
-    spark: SparkSession, bad: DataFrame, blocks: DataFrame | None, parts: Sequence[Part], staging: Staging
+    spark: SparkSession, bad: DataFrame, blocks: DataFrame, parts: Sequence[Part], staging: Staging
 ) -> DataFrame:
     """The columns of `rejects` but month and batch; header lines at their place are no records."""
-    traced = bad.select(*TRACE, "reasons", "source")
-    if blocks is not None:
-        located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder))
-        traced = traced.where("position IS NOT NULL").unionByName(located)
+    traced = bad.select(*PLACE, "position", "raw", "reasons", "source")
+    located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder), RAW_BYTES)
+    traced = traced.where("position IS NOT NULL").unionByName(located)
     rows = [(part.number, part.delivery.file.as_posix(), part.origin, part.path.suffix == ".txt") for part in parts]
     origins = spark.createDataFrame(rows, "part long, file string, origin long, lines boolean")
     placed = traced.join(F.broadcast(origins), "part", how="inner").withColumn(

@@ -148,3 +148,18 @@ def test_two_runs_of_one_slice_leave_it_once(spark: SparkSession, warehouse: str
 
 def test_quotes_in_a_slice_value_stay_a_value() -> None:
     assert tables.predicate({"month": "x' OR '1'='1"}) == "`month` = 'x\\' OR \\'1\\'=\\'1'"
+
+
+def test_a_table_is_created_with_its_checks_in_one_commit(spark: SparkSession, warehouse: str) -> None:
+    tables.create(spark, warehouse, TOYS)
+    place = tables.path(warehouse, TOYS)
+    assert spark.sql(f"DESCRIBE HISTORY delta.`{place}`").count() == 1
+    properties = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES delta.`{place}`").collect()}
+    assert {name: properties[f"delta.constraints.{name}"] for name in TOYS.checks} == dict(TOYS.checks)
+    assert properties["delta.dataSkippingStatsColumns"] == "name"
+
+
+def test_fingerprint_is_the_sum_of_the_rows_hashes(spark: SparkSession) -> None:
+    rows = toys(spark, *[("2026-01", f"toy {number}", number) for number in range(50)])
+    hashes = rows.selectExpr("xxhash64(month, name, size, isnull(month), isnull(name), isnull(size)) AS hash").collect()
+    assert tables.scan_fingerprint(rows) == tables.Fingerprint(50, str(sum(row["hash"] for row in hashes)))

@@ -1,0 +1,79 @@
+"""What a delivered line becomes, and how often Spark looks at it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from lib.sources.deliveries import read_deliveries
+from lib.sources.staging import Staging
+from tests.sources.feeds import MONTH, ep, feed, row, settings
+
+PLAN_FIELDS = "spark.sql.debug.maxToStringFields"
+
+
+@contextmanager
+def offers_of(spark: SparkSession, folder: Path, *lines: str) -> Iterator[DataFrame]:
+    (folder / "m.tsv").write_text(feed(*lines), newline="")
+    given = settings(folder, ep(folder))
+    with Staging(given.staging, given.max_bytes) as staging:
+        yield read_deliveries(spark, given, given.sources, MONTH, staging).offers
+
+
+def test_a_line_is_split_once_whatever_is_asked_of_its_offer(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = spark.conf.get(PLAN_FIELDS)
+    spark.conf.set(PLAN_FIELDS, "1000")
+    try:
+        with offers_of(spark, tmp_path, row("1", "a")) as offers:
+            plan = offers.where("valid AND row >= 0")._jdf.queryExecution().optimizedPlan().toString()
+    finally:
+        spark.conf.set(PLAN_FIELDS, before)
+    assert plan.count("split(text") == 1, plan
+
+
+def test_a_products_step_is_short_enough_for_java_to_compile(spark: SparkSession, tmp_path: Path) -> None:
+    debug = getattr(getattr(spark._jvm.org.apache.spark.sql.execution.debug, "package$"), "MODULE$")
+    with offers_of(spark, tmp_path, row("1", "a")) as offers:
+        good = offers.where("valid AND row >= 0").drop("reasons", "raw", "path")
+        code = debug.codegenString(good._jdf.queryExecution().executedPlan())
+    sizes = [int(part.split(";")[0]) for part in code.split("maxMethodCodeSize:")[1:]]
+    assert max(sizes) < 8000, sizes
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("\u00a0\u3000 이름 \u200b\ufeff", "이름"),
+        ("가\u00a0나\u3000", "가\u00a0나"),
+        ("\u3000가", "가"),
+        ("😀\u0085끝", "😀 끝"),
+        ("가\u2028나\x1f", "가 나"),
+        ("😀 that needs no change", "😀 that needs no change"),
+        ("끝\r", "끝"),
+        ("\ufffd\uffff", "\ufffd\uffff"),
+    ],
+)
+def test_a_name_loses_outer_blanks_and_control_characters(
+    spark: SparkSession, tmp_path: Path, title: str, name: str
+) -> None:
+    with offers_of(spark, tmp_path, row("1", title) + "\r") as offers:
+        found = offers.where("valid AND row >= 0").select("prod_nm", "mall_maker_nm").collect()
+    assert [tuple(line) for line in found] == [(name, "제조사")]
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("http://i/1.jpg", True), ("HTTPS://i/1", True), ("hTTp://", True), ("https://", True), ("http:/i", False),
+        ("ftp://i", False), ("xhttp://i", False), ("http://i/a b", False), ("", False), ("http://" + "x" * 2041, True),
+        ("http://" + "x" * 2042, False),
+    ],
+)  # fmt: skip
+def test_a_picture_is_on_the_web_or_absent(spark: SparkSession, tmp_path: Path, url: str, kept: bool) -> None:
+    with offers_of(spark, tmp_path, row("1", "a", image=url)) as offers:
+        found = offers.where("valid AND row >= 0").select("image_url").collect()
+    assert [line["image_url"] for line in found] == [url if kept else None]
