@@ -22,9 +22,7 @@ def offers_of(spark: SparkSession, folder: Path, *lines: str) -> Iterator[DataFr
         yield read_deliveries(spark, given, given.sources, MONTH, staging).offers
 
 
-def test_a_line_is_split_once_whatever_is_asked_of_its_offer(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_is_split_once_whatever_is_asked_of_its_offer(spark: SparkSession, tmp_path: Path) -> None:
     before = spark.conf.get(PLAN_FIELDS)
     spark.conf.set(PLAN_FIELDS, "1000")
     try:
