@@ -27,12 +27,14 @@ class Reading:
 
     Attributes:
         offers: all records as `offers.offers` gives them.
+        lines: part, block, block_bytes, row of everything that Spark cuts into lines itself; None if nothing is.
         parts: all parts.
         headers: how many of the files begin with a header that Spark reads as a line.
         files: source -> how many files it delivered.
     """
 
     offers: DataFrame
+    lines: DataFrame | None
     parts: list[Part]
     headers: int
     files: dict[str, int]
@@ -43,6 +45,7 @@ class _Group:
     """Files of one source that are read alike; attributes as of Reading."""
 
     offers: DataFrame
+    lines: DataFrame | None
     parts: list[Part]
     headers: int
 
@@ -59,8 +62,10 @@ def read_deliveries(
         rank += len(deliveries)
         counted[source.name] = len(deliveries)
         groups += _read_source(spark, settings, source, deliveries, month, staging)
+    lines = [group.lines for group in groups if group.lines is not None]
     return Reading(
         offers=reduce(DataFrame.unionByName, [group.offers for group in groups]),
+        lines=reduce(DataFrame.unionByName, lines) if lines else None,
         parts=[part for group in groups for part in group.parts],
         headers=sum(group.headers for group in groups),
         files=counted,
@@ -100,7 +105,7 @@ def _read_source(
         places = {name: place for place, name in enumerate(header.names)}
         found = offers(_with_malls(spark, records, source, parts), places, columns, source, settings)
         headers = len({part.delivery.rank for part in parts})
-        groups.append(_Group(_with_taxonomy(spark, found, source, month), parts, headers))
+        groups.append(_Group(_with_taxonomy(spark, found, source, month), _stretches(records), parts, headers))
     return groups
 
 
@@ -116,13 +121,16 @@ def _converted_group(
     records = spark.read.parquet(*[str(part.path) for part in parts]).select(
         F.substring("_metadata.file_name", 2, 19).cast("long").alias("part"),
         F.lit(0).cast("long").alias("block"),
-        F.lit(None).cast("long").alias("block_bytes"),
         F.col("position").alias("row"),
         "position", "raw", "problem", "cells",
     )  # fmt: skip
     places = {name: place for place, name in enumerate(columns.wanted)}
     found = offers(_with_malls(spark, records, source, parts), places, columns, source, settings)
-    return _Group(_with_taxonomy(spark, found, source, month), parts, 0)
+    return _Group(_with_taxonomy(spark, found, source, month), None, parts, 0)
+
+
+def _stretches(records: DataFrame) -> DataFrame:
+    return records.select("part", "block", "block_bytes", "row")
 
 
 def _with_malls(spark: SparkSession, records: DataFrame, source: Source, parts: Sequence[Part]) -> DataFrame:

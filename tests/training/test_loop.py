@@ -42,9 +42,9 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_another_seed_starts_elsewhere() -> None:
-    one, two = (toy.weights(toy.training(seed=seed)) for seed in (1, 2))
-    # What starts at one value everywhere, such as biases and margins, does so under every seed.
-    assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True) if np.ptp(a))
+    # Margins start at zero under every seed.
+    one, two = (toy.weights(toy.training(model={"margin": False}, seed=seed)) for seed in (1, 2))
+    assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True) if a.ndim > 1)
 
 
 def test_early_stopping_keeps_the_best_epoch() -> None:
@@ -64,11 +64,12 @@ def test_a_row_without_label_changes_nothing() -> None:
     both = {name: np.concatenate([known[name], spoiled[name]]) for name in known}
     made = []
     for rows in (known, both):
-        training = toy.training(optimizer="sgd", epochs=1, train_rows=len(rows["label"]), warmup=0.0)
+        settings = {"optimizer": "sgd", "gram_optimizer": None, "epochs": 1, "warmup": 0.0}
+        training = toy.training(train_rows=len(rows["label"]), **settings)
         loop.refit(training, MemoryFeed({"train": rows}, 32), "train", 1)
         made.append(toy.weights(training))
     for one, two in zip(*made, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-6)
+        np.testing.assert_allclose(one, two, atol=1e-7)
 
 
 def test_a_row_without_category_leaves_the_category_head_alone() -> None:
