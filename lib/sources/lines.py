@@ -116,11 +116,12 @@ def _without_line_end(text: Column) -> Column:
 
 def _without_controls(separator: str) -> Column:
     """The text with blanks for control characters; a tab is one where it separates nothing."""
-    text = F.col("text")
+    text, clean, controls = F.col("text"), F.col("clean"), CONTROL
     if separator == TAB:
-        return F.when(F.col("clean"), text).otherwise(F.regexp_replace(text, CONTROL.replace("\\x09", ""), " "))
-    clean = F.col("clean") & ~text.contains(TAB)
-    return F.when(clean, text).otherwise(F.regexp_replace(text, CONTROL, " "))
+        controls = f"(?!\\t){CONTROL}"
+    else:
+        clean = clean & ~text.contains(TAB)
+    return F.when(clean, text).otherwise(F.regexp_replace(text, controls, " "))
 
 
 def _quoted(separator: str) -> str:

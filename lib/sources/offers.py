@@ -22,7 +22,7 @@ from lib.sources.columns import API_PATH, Columns
 TEXT_FIELDS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4", "brnd_nm", "maker_nm",
                "mall_brnd_nm", "mall_maker_nm")  # fmt: skip
 # What carries a row through duplicates and positions, beside the fields of `products`.
-TRACE = ("part", "block", "block_bytes", "row", "position", "raw")
+TRACE = ("part", "block", "row", "position", "raw")
 LONGEST_ID = 200
 LONGEST_URL = 2048
 WEB_ADDRESS = r"(?i)\Ahttps?://[^ ]*\z"

@@ -2,7 +2,7 @@
 
 The records are passed over twice, which is faster than to keep them in between: once for a verdict on each (its place,
 its id and what is wrong with it; small, so they are kept in the staging folder, and all that follows is found from
-them), once when the products are written.
+them), once when the products are written. Their lines are counted apart, before anything looks into them.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def sort_out(
     """Read a batch's deliveries and tell products from rejects; writes nothing outside the staging folder."""
     reading = read_deliveries(spark, settings, sources, month, staging)
     verdicts = _verdicts(reading.offers, staging)
-    blocks = _blocks(verdicts, staging)
+    blocks = _blocks(reading, staging)
     # `row` keeps the conditions where they are (lib/sources/offers.py).
     products = reading.offers.where("valid AND row >= 0")
     bad = verdicts.where("size(reasons) > 0")
@@ -69,21 +69,23 @@ def _verdicts(offers: DataFrame, staging: Staging) -> DataFrame:
     return _kept(offers.select(*trace, "product_id", "reasons", "source"), staging, "verdicts")
 
 
-def _blocks(verdicts: DataFrame, staging: Staging) -> DataFrame:
-    """First row and number of lines of each stretch of file that Spark read at once.
-
-    Rows are numbered before anything looks into them, and without gaps: so the numbers tell how many there were.
-    """
-    numbered = verdicts.where("block_bytes IS NOT NULL").groupBy("part", "block", "block_bytes")
-    counted = numbered.agg(F.min("row").alias("first_row"), (F.max("row") - F.min("row") + 1).alias("lines"))
+def _blocks(reading: Reading, staging: Staging) -> DataFrame | None:
+    """First row and number of lines of each stretch of file that Spark reads at once."""
+    if reading.lines is None:
+        return None
+    counted = reading.lines.groupBy("part", "block", "block_bytes").agg(
+        F.min("row").alias("first_row"), F.count(F.lit(1)).alias("lines")
+    )
     return _kept(counted, staging, "blocks")
 
 
-def _records(blocks: DataFrame, reading: Reading) -> int:
+def _records(blocks: DataFrame | None, reading: Reading) -> int:
     """How many records came in, counted without looking into them."""
     converted = [part for part in reading.parts if part.path.suffix == ".parquet"]
     spark = reading.offers.sparkSession
     count = spark.read.parquet(*[str(part.path) for part in converted]).count() if converted else 0
+    if blocks is None:
+        return count
     lines = blocks.agg(F.sum("lines")).collect()[0][0] or 0
     return int(lines) - reading.headers + count
 
@@ -110,12 +112,13 @@ def _if_any(rows: DataFrame) -> DataFrame | None:
 
 
 def _rejects(
-    spark: SparkSession, bad: DataFrame, blocks: DataFrame, parts: Sequence[Part], staging: Staging
+    spark: SparkSession, bad: DataFrame, blocks: DataFrame | None, parts: Sequence[Part], staging: Staging
 ) -> DataFrame:
     """The columns of `rejects` but month and batch; header lines at their place are no records."""
     traced = bad.select(*PLACE, "position", "raw", "reasons", "source")
-    located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder), RAW_BYTES)
-    traced = traced.where("position IS NOT NULL").unionByName(located)
+    if blocks is not None:
+        located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder), RAW_BYTES)
+        traced = traced.where("position IS NOT NULL").unionByName(located)
     rows = [(part.number, part.delivery.file.as_posix(), part.origin, part.path.suffix == ".txt") for part in parts]
     origins = spark.createDataFrame(rows, "part long, file string, origin long, lines boolean")
     placed = traced.join(F.broadcast(origins), "part", how="inner").withColumn(

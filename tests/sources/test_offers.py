@@ -31,6 +31,7 @@ def test_a_line_is_split_once_whatever_is_asked_of_its_offer(spark: SparkSession
     finally:
         spark.conf.set(PLAN_FIELDS, before)
     assert plan.count("RLIKE(text") == 1, plan
+    assert plan.count("split(CASE WHEN clean") == 1, plan
 
 
 def test_a_products_step_is_short_enough_for_java_to_compile(spark: SparkSession, tmp_path: Path) -> None:
