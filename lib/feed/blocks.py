@@ -1,12 +1,10 @@
 """One file after another through Petastorm's batch reader, each as a block of numpy arrays.
 
-Petastorm 0.13.1 (frozen, pinned) reads ahead in threads. Four things it does not do well enough, and the hooks of its
+Petastorm 0.13.1 (frozen, pinned) reads ahead in threads. Three things it does not do well enough, and the hooks of its
 own classes let us do otherwise (only the choice of the worker class is no argument of `make_batch_reader`):
 - When the consumer is faster than the thread that hands out files, blocks come out of order, or the last ones not at
   all. So each block carries its path, and `blocks` puts them in order and waits for all.
 - It copies each row group through an index that changes nothing: `BlockWorker` leaves that out.
-- It decodes a row group in one go, list levels and all, in buffers that outgrow the cache: `BlockWorker` reads it in
-  slices.
 - It stacks list columns row by row: `arrays` takes them as Arrow holds them.
 """
 
@@ -29,8 +27,6 @@ from lib.errors import UserError
 
 Block = dict[str, np.ndarray[Any, Any]]
 PATH_KEY = b"path"
-# Rows decoded at once: of 128 grams, levels and values are half a megabyte each and stay in a core's cache.
-SLICE_ROWS = 1024
 # Choosing the worker class replaces a name in Petastorm's module for a moment: one reader at a time.
 _OPENING = threading.Lock()
 
@@ -64,12 +60,8 @@ class BlockWorker(ArrowReaderWorker):  # type: ignore[misc]
         """Petastorm's hook for what the consumer does with a result."""
         return BlockResults()
 
-    def _read_with_shuffle_row_drop(self, piece: Any, file: Any, column_names: set[str], _part: Any) -> pa.Table:
-        fields = {field.name: field for field in file.schema_arrow}
-        names = sorted(fields.keys() & column_names)
-        slices = file.iter_batches(SLICE_ROWS, [piece.row_group], columns=names, use_threads=False)
-        # A file without rows has no slice to tell the schema; `_in_order` notices that it brings nothing.
-        table = pa.Table.from_batches(slices, pa.schema([fields[name] for name in names])).combine_chunks()
+    def _read_with_shuffle_row_drop(self, piece: Any, _file: Any, column_names: set[str], _part: Any) -> pa.Table:
+        table = piece.read(columns=sorted(column_names), use_threads=False)
         return table.replace_schema_metadata({PATH_KEY: str(piece.path).encode()})
 
 

@@ -15,7 +15,7 @@ from petastorm.workers_pool.thread_pool import ThreadPool
 from lib.artefact import Artefact
 from lib.config import FeedSettings
 from lib.errors import UserError
-from lib.feed.blocks import SLICE_ROWS, BlockResults, arrays, blocks
+from lib.feed.blocks import BlockResults, arrays
 from lib.feed.order import Cursor
 from lib.feed.reader import batches, cursor_after, steps_per_epoch
 
@@ -41,15 +41,6 @@ def test_every_row_comes_once_with_its_own_values(make_artefact: MakeArtefact) -
     assert weights.dtype == np.float32
     np.testing.assert_array_equal(weights, row_id[:, None] * 10 + np.arange(4))
     assert found[0]["product_id"].numpy()[0].decode() == f"mall:상품{row_id[0]}"
-
-
-def test_a_file_of_several_slices_keeps_its_rows(make_artefact: MakeArtefact) -> None:
-    artefact = make_artefact([2 * SLICE_ROWS + 1, 3])
-    found = list(batches(artefact, "train", 4096, columns=COLUMNS, seed=1, epoch=0))
-    row_id = np.concatenate([batch["row_id"].numpy() for batch in found])
-    assert sorted(row_id.tolist()) == list(range(2 * SLICE_ROWS + 4))
-    names = np.concatenate([batch["name_ids"].numpy() for batch in found])
-    np.testing.assert_array_equal(names, row_id[:, None] * 10 + np.arange(5))
 
 
 def test_train_is_shuffled_by_seed_and_epoch_and_the_rest_is_not(make_artefact: MakeArtefact) -> None:
@@ -195,11 +186,6 @@ def test_a_missing_or_cut_file_is_an_error(make_artefact: MakeArtefact) -> None:
     file.unlink()
     with pytest.raises(UserError, match="has None bytes"):
         row_ids(artefact)
-
-
-def test_a_file_without_rows_is_an_error(make_artefact: MakeArtefact) -> None:
-    with pytest.raises(UserError, match="was listed but not read"):
-        list(blocks([make_artefact([0]).path("train/00000.parquet")], ["row_id"], {}, FeedSettings()))
 
 
 def test_a_file_with_other_rows_than_listed_is_an_error(make_artefact: MakeArtefact) -> None:
