@@ -68,6 +68,8 @@ def _session_settings(settings: SparkSettings) -> dict[str, str]:
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
         # Our tables have a handful of log files: Delta's default of 50 tasks to read a log is for huge ones.
         "spark.databricks.delta.snapshotPartitions": "2",
+        # A task with few partition values keeps a file open for each, instead of sorting its rows by them first.
+        "spark.sql.maxConcurrentOutputFileWriters": "16",
         # Spark 4 decodes no CP949 otherwise; and marks what it cannot (lib/sources/lines.py).
         "spark.sql.legacy.javaCharsets": "true",
         "spark.sql.legacy.codingErrorAction": "true",

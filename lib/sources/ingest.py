@@ -1,10 +1,11 @@
 """A month's deliveries -> `products` and `rejects`, every record in one of the two."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from lib import tables
@@ -62,12 +63,17 @@ def _ingest_batch(
     """Write one batch and account for it."""
     _check_some_products(found, sources, slice_["month"])
     labels = {name: F.lit(value) for name, value in slice_.items()}
-    written = tables.write(found.products.withColumns(labels), warehouse, PRODUCTS, slice_)
+    # Beside each other: rejects are few, and most of their time is waiting for one small job after the other.
+    with ThreadPoolExecutor(1) as pool:
+        rejecting = pool.submit(_write_rejects, spark, found, labels, warehouse, slice_)
+        written = tables.write(found.products.withColumns(labels), warehouse, PRODUCTS, slice_)
+        rejected = rejecting.result()
     outcome.wrote(PRODUCTS, slice_, written)
-    rejected = _write_rejects(spark, found.rejects.withColumns(labels), warehouse, sources, slice_, outcome)
+    for name, count in rejected.items():
+        outcome.wrote(REJECTS, {**slice_, "source": name}, count)
     outcome.rows_in = (outcome.rows_in or 0) + found.records
     outcome.exits["products"] += written.rows
-    outcome.exits["rejects"] += rejected
+    outcome.exits["rejects"] += sum(count.rows for count in rejected.values())
     outcome.facts["sources"].update(_facts(spark, warehouse, found, sources, slice_))
 
 
@@ -78,7 +84,7 @@ def _check_some_products(found: Sorted, sources: Sequence[Source], month: str) -
         raise UserError(
             f"the files of ingest source {names} hold no records for {month}; nothing was replaced, deliver them again"
         )
-    if found.records == found.rejected:
+    if not found.any_good:
         common = found.rejects.select(F.explode("reasons").alias("reason")).groupBy("reason").count()
         reason = common.orderBy(F.desc("count"), "reason").first()
         example = found.rejects.orderBy("file", "position").first()
@@ -92,23 +98,23 @@ def _check_some_products(found: Sorted, sources: Sequence[Source], month: str) -
 
 
 def _write_rejects(
-    spark: SparkSession, rejects: DataFrame, warehouse: str, sources: Sequence[Source], slice_: dict[str, str],
-    outcome: Outcome,
-) -> int:  # fmt: skip
-    """Replace the rejects of every source of the batch, and clear those of sources that deliver no more."""
-    names = {source.name for source in sources}
+    spark: SparkSession, found: Sorted, labels: Mapping[str, Column], warehouse: str, slice_: Mapping[str, str]
+) -> dict[str, tables.Fingerprint]:
+    """Replace the rejects of every source of the batch, and clear those of sources that deliver no more.
+
+    Returns:
+        source -> what was written.
+    """
     stored: set[str] = set()
     if tables.exists(spark, warehouse, REJECTS):
         old = tables.read(spark, warehouse, REJECTS, **slice_).select("source").distinct()
         stored = {row["source"] for row in old.collect()}
+    rejects = found.rejects.withColumns(dict(labels))
     bad = {row["source"] for row in rejects.select("source").distinct().collect()}
-    count = 0
-    for name in sorted(bad | (stored - names) | (stored & names)):
-        where = {**slice_, "source": name}
-        written = tables.write(rejects.where(F.col("source") == name), warehouse, REJECTS, where)
-        outcome.wrote(REJECTS, where, written)
-        count += written.rows
-    return count
+    return {
+        name: tables.write(rejects.where(F.col("source") == name), warehouse, REJECTS, {**slice_, "source": name})
+        for name in sorted(bad | stored)
+    }
 
 
 def _facts(

@@ -25,7 +25,6 @@ TEXT_FIELDS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4
 TRACE = ("part", "block", "row", "position", "raw")
 LONGEST_ID = 200
 LONGEST_URL = 2048
-WEB_ADDRESS = r"(?i)\Ahttps?://[^ ]*\z"
 # Blanks that are none to `trim`: no-break, ideographic and zero-width space, byte order mark.
 BLANKS = " \u00a0\u3000\u200b\ufeff"
 LEVELS = 4
@@ -163,7 +162,9 @@ class _Cells:
     def image(self) -> Column:
         """The picture's address; null unless it is one on the web."""
         url = self.field("image_url")
-        return F.when(url.rlike(WEB_ADDRESS) & (F.length(url) <= LONGEST_URL), url)
+        scheme = F.lower(F.substring(url, 1, len("https://")))
+        on_web = (scheme.startswith("http://") | (scheme == "https://")) & ~url.contains(" ")
+        return F.when(on_web & (F.length(url) <= LONGEST_URL), url)
 
     def path(self) -> Column:
         """The platform's category path of an API item as one text; null for other kinds."""
