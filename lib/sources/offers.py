@@ -43,7 +43,7 @@ def offers(
         places: column -> index in cells.
 
     Returns:
-        TRACE, valid, reasons (codes; empty when valid), the fields of `products` but month and batch, and path (the
+        TRACE, valid, reasons (codes; null when valid), the fields of `products` but month and batch, and path (the
         platform's category path of API items, for the taxonomy).
     """
     cell = _Cells(places, columns, source)
@@ -101,8 +101,7 @@ def _reasons(checks: Mapping[str, Column], wrong: Column) -> Column:
     """What cannot be read as a row has that one reason; else all that apply. They are listed only where one does."""
     # Joined and split again, as Spark filters an array without compiling the step.
     codes = F.split(F.concat_ws(" ", *[F.when(condition, F.lit(code)) for code, condition in checks.items()]), " ")
-    none = F.array().cast("array<string>")
-    return F.when(F.col("problem").isNotNull(), F.array("problem")).when(wrong, codes).otherwise(none)
+    return F.when(F.col("problem").isNotNull(), F.array("problem")).when(wrong, codes)
 
 
 class _Cells:

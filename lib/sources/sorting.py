@@ -67,14 +67,14 @@ def sort_out(
     blocks = _blocks(reading, staging)
     # `row` keeps the conditions where they are (lib/sources/offers.py).
     products = reading.offers.where("valid AND row >= 0")
-    bad = verdicts.where("size(reasons) > 0")
+    bad = verdicts.where("reasons IS NOT NULL")
     duplicates = _duplicates(verdicts, staging)
     if duplicates is not None:
         products = products.join(duplicates.select(*PLACE), list(PLACE), how="left_anti")
         bad = bad.unionByName(duplicates)
     return Sorted(
         products.select(OFFER_FIELDS), bad, blocks, reading, staging, _records(blocks, reading),
-        any_good=not verdicts.where("size(reasons) = 0").isEmpty(),
+        any_good=not verdicts.where("reasons IS NULL").isEmpty(),
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _records(blocks: DataFrame | None, reading: Reading) -> int:
 
 def _duplicates(verdicts: DataFrame, staging: Staging) -> DataFrame | None:
     """Verdicts on all but the first, by file and position, of the good records of each id; None when there are none."""
-    good = verdicts.where("size(reasons) = 0")
+    good = verdicts.where("reasons IS NULL")
     # Numbers are counted in half the time of texts. Two ids of one hash are looked at too, and told apart below.
     counted = good.groupBy("id_hash").agg(F.count(F.lit(1)).alias("times"))
     repeated = _if_any(_kept(counted.where("times > 1").select("id_hash"), staging, "repeated"))
