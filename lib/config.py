@@ -238,7 +238,7 @@ class TextSettings(Settings):
     options: dict[str, bool] = Field(default_factory=dict, description="the tokenizer's switches")
     user_dictionary: str | None = Field(default=None, description="UTF-8 file, one word a line; okt and kiwi")
     max_name_length: int = Field(default=200, ge=10, le=10_000, description="characters of a name kept")
-    max_eojeol_length: Positive = Field(default=30, description="longer words are not kept in the lexicon")
+    max_eojeol_length: Positive = Field(default=50, description="longer words are not kept in the lexicon")
 
     @model_validator(mode="after")
     def _options_are_known(self) -> "TextSettings":
