@@ -45,7 +45,7 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 	$(RUN) jobs/month.py --conf $(CONF) --month $(MONTH)
 
 test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
-	$(RUN) -m pytest -q -m "not soak" $(TESTS)
+	$(RUN) -m pytest -q $(TESTS)
 
 soak: $(READY) ## what is too long for make test: the market at 2 and 4 million offers
 	$(RUN) benchmarks/scale.py

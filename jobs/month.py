@@ -14,7 +14,7 @@ from lib import command, config, manifest, months
 from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest
-from lib.registry import CHAMPION, set_alias
+from lib.registry import CHAMPION, advance_alias
 from lib.report.summary import summary
 from lib.session import open_session
 
@@ -34,9 +34,9 @@ def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> N
         stage(spark, loaded, month, force)
     version = str(train.run(spark, loaded, month, force).facts["version"])
     evaluate.run(spark, loaded, month, force)
-    # Until there is a promotion stage every new version becomes champion.
-    set_alias(loaded.registry_store, CHAMPION, version, loaded.registry.name)
-    score.run(spark, loaded, month, force)
+    # Until there is a promotion stage every new version becomes champion; a month done again leaves a newer one there.
+    advance_alias(loaded.registry_store, CHAMPION, version, loaded.registry.name)
+    score.run(spark, loaded, month, force, version)
     report.run(spark, loaded, month, force)
 
 

@@ -120,16 +120,20 @@ def make(
 
     Args:
         build: writes files through the writer and sets its `facts` (JSON values).
-        force: make it anew even if a finished one is there.
+        force: make it anew even if a finished one is there; that one stays as it is, and the new one's key says that
+            it is another.
     """
     place = folder(warehouse, kind, month, key)
-    if (place / MANIFEST).is_file() and not force:
-        return load(place)
+    if (place / MANIFEST).is_file():
+        if not force:
+            return load(place)
+        key = f"{key}-{uuid.uuid4().hex[:8]}"
+        place = folder(warehouse, kind, month, key)
     place.mkdir(parents=True, exist_ok=True)
     writer = ArtefactWriter(place)
     try:
         build(writer)
-        if not _publish(place, _manifest(writer, kind, month, key), replace=force):
+        if not _publish(place, _manifest(writer, kind, month, key)):
             writer.discard()
     except BaseException:
         writer.discard()
@@ -191,15 +195,12 @@ def _manifest(writer: ArtefactWriter, kind: str, month: str, key: str) -> dict[s
     }
 
 
-def _publish(place: Path, record: Mapping[str, Any], *, replace: bool) -> bool:
+def _publish(place: Path, record: Mapping[str, Any]) -> bool:
     """Create the manifest whole; False if another run was first."""
     part = place / f"{MANIFEST}.{record['run']}.part"
     part.write_text(json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True))
     try:
-        if replace:
-            part.replace(place / MANIFEST)
-        else:
-            os.link(part, place / MANIFEST)
+        os.link(part, place / MANIFEST)
     except FileExistsError:
         return False
     finally:

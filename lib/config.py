@@ -36,14 +36,15 @@ Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 class Storage(Settings):
     """Where things lie."""
 
-    warehouse: str = Field(description="folder (or object-store URI) of the Delta tables, manifests and artefacts")
-    state: str = Field(description="local folder of the SQLite stores; never on an object store")
+    warehouse: str = Field(description="local or mounted folder of the Delta tables, manifests and artefacts")
+    state: str = Field(description="local folder of the SQLite stores")
     reports: str = Field(description="folder of the HTML reports")
 
     @model_validator(mode="after")
-    def _state_is_local(self) -> "Storage":
-        if "://" in self.state:
-            raise ValueError("storage.state must be a local folder: SQLite does not work on an object store")
+    def _are_folders(self) -> "Storage":
+        for name in ("warehouse", "state", "reports"):
+            if "://" in getattr(self, name):
+                raise ValueError(f"storage.{name} must be a local or mounted folder: plain files are kept there too")
         return self
 
 
@@ -463,6 +464,19 @@ class Config(Settings):
         return to_jsonable_python(value)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is there twice (two malls with one id, say), of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As SafeLoader's."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file and apply `key=value` overrides.
 
@@ -471,7 +485,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """
     place = Path(path)
     try:
-        record = yaml.safe_load(place.read_text(encoding="utf-8"))
+        record = yaml.load(place.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"configuration {place} cannot be read ({error}); give a YAML file such as conf/local.yaml"

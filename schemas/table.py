@@ -36,7 +36,7 @@ class Table:
         merge_updates: column -> SQL over `old` and `new`, for MERGE tables whose rows may change.
         merge_when: SQL over `old` and `new`: which matched rows are changed.
         merge_on: SQL over `old` and `new`: when a new row counts as there already; equality of the key if empty.
-        retention: how long rows are kept, in words; `maintain` acts on it.
+        retention: how long rows are meant to be kept, in words; nothing deletes them yet.
     """
 
     name: str

@@ -62,11 +62,6 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.label)
 
-    def with_labels(self, label: Ints, level_labels: Ints) -> "Predictions":
-        """The same answers held against other labels."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Predictions(**{**values, "label": label, "level_labels": level_labels})
-
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     """Probabilities [rows, classes] of logits divided by the temperature (Guo et al. 2017)."""

@@ -12,7 +12,7 @@ FILES, ROWS = 0, 1
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far an epoch has come on one worker; kept in the checkpoint.
+    """How far an epoch has come on one worker, so that it can be gone on with from there.
 
     Attributes:
         epoch: the epoch, from 0.

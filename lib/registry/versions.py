@@ -120,6 +120,16 @@ def set_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
         raise UserError(f"alias {alias!r} cannot name version {version!r} of model {name}: {_said(error)}") from None
 
 
+def advance_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
+    """Let the alias name that version, unless it names a newer one.
+
+    Raises:
+        UserError: as `set_alias`.
+    """
+    if int(_aliases(_client(state), name).get(alias, 0)) < int(version):
+        set_alias(state, alias, version, name)
+
+
 def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: str = NAME) -> None:
     """Add figures to the run of a version.
 
@@ -171,11 +181,16 @@ def _version_of(state: str, place: Path, name: str) -> str:
 
 
 def _known(client: MlflowClient, name: str) -> str:
+    aliases = sorted(_aliases(client, name).items())
+    return ", ".join(f"{alias} (version {version})" for alias, version in aliases) or "no alias yet"
+
+
+def _aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """Alias -> version; none where the model has no version yet."""
     try:
-        aliases = client.get_registered_model(name).aliases
+        return dict(client.get_registered_model(name).aliases)
     except MlflowException:
-        return "no version yet"
-    return ", ".join(f"{alias} (version {version})" for alias, version in sorted(aliases.items())) or "no alias yet"
+        return {}
 
 
 def _metrics(values: Mapping[str, float]) -> list[Metric]:

@@ -262,13 +262,6 @@ def _table(title: str, why: str, rows: Sequence[tuple[str, Figure | None]]) -> d
     }
 
 
-def _path_words(inconsistent: Figure | None) -> str:
-    words = "One path chosen over all levels together, against each level's own favourite."
-    if inconsistent is None:
-        return words
-    return f"{words} In {percent(inconsistent[0])} of the rows the favourites form no existing path."
-
-
 def _number(value: float | None) -> float:
     return 0.0 if value is None else value
 

@@ -124,7 +124,7 @@ def make(config: Config, inputs: Inputs, month: str, key: str, *, force: bool) -
         work = Work(
             config.train,
             architecture,
-            lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed),
+            lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed, config.feed),
             vectors,
             board if config.train.tensorboard else None,
         )

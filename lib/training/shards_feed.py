@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from lib.artefact import Artefact
+from lib.config import FeedSettings
 from lib.feed.reader import batches
 from lib.training.feed import COLUMNS
 
@@ -18,11 +19,13 @@ class ShardsFeed:
         shards: the artefact.
         batch_size: rows a batch, over all replicas.
         seed: of the order of files and rows.
+        feed: how much is read ahead.
     """
 
     shards: Artefact
     batch_size: int
     seed: int
+    feed: FeedSettings
 
     def rows(self, split: str) -> int:
         """From the artefact's facts."""
@@ -31,9 +34,8 @@ class ShardsFeed:
     def batches(self, split: str, epoch: int) -> Any:
         """Joined splits are mixed batch by batch in proportion to their rows."""
         parts = [part for part in split.split("+") if self.rows(part)]
-        read = [
-            batches(self.shards, part, self.batch_size, columns=COLUMNS, seed=self.seed, epoch=epoch) for part in parts
-        ]
+        given = {"columns": COLUMNS, "seed": self.seed, "epoch": epoch, "feed": self.feed}
+        read = [batches(self.shards, part, self.batch_size, **given) for part in parts]
         return mixed(read, [self.rows(part) for part in parts], self.seed + epoch)
 
 

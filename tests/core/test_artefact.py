@@ -28,10 +28,13 @@ def test_made_once_then_reused(warehouse: str) -> None:
     assert made.facts == {"letters": 3}
 
 
-def test_force_makes_it_anew(warehouse: str) -> None:
-    artefact.make(warehouse, "words", "2026-01", "k", build("abc"))
+def test_force_makes_another_and_leaves_what_is_there(warehouse: str) -> None:
+    made = artefact.make(warehouse, "words", "2026-01", "k", build("abc"))
     forced = artefact.make(warehouse, "words", "2026-01", "k", build("other"), force=True)
     assert forced.path("words.txt").read_text() == "other"
+    assert forced.key.startswith("k-")
+    assert artefact.load(made.folder).path("words.txt").read_text() == "abc"
+    forced.verify()
 
 
 def test_folder_without_manifest_is_refused(tmp_path: Path) -> None:

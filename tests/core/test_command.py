@@ -56,3 +56,13 @@ def test_no_java_is_said_with_its_fix(tmp_path: Path, monkeypatch: pytest.Monkey
         environment.check_java(None)
     with pytest.raises(UserError, match="no java command was found in JAVA_HOME"):
         environment.check_java(str(tmp_path))
+
+
+@pytest.mark.parametrize(("said", "version"), [('openjdk version "11.0.2" 2019', "11"), ('java version "1.8.0"', "1")])
+def test_a_java_that_is_too_old_is_said_with_its_fix(tmp_path: Path, said: str, version: str) -> None:
+    (tmp_path / "bin").mkdir()
+    java = tmp_path / "bin" / "java"
+    java.write_text(f"#!/bin/sh\necho '{said}' >&2\n")
+    java.chmod(0o755)
+    with pytest.raises(UserError, match=f"is of version {version}; install a Java 17"):
+        environment.check_java(str(tmp_path))

@@ -35,7 +35,8 @@ def test_override_sets_one_nested_value(conf: Path) -> None:
         ("spark.shuffle_partitions=many", "spark.shuffle_partitions = 'many'"),
         ("spark.shuffle_partitions=0", "spark.shuffle_partitions = 0: Input should be greater than 0"),
         ("spark.log_level=LOUD", "'DEBUG', 'INFO', 'WARN', 'ERROR' or 'OFF'"),
-        ("storage.state=s3://bucket/state", "storage.state must be a local folder"),
+        ("storage.state=s3://bucket/state", "storage.state must be a local or mounted folder"),
+        ("storage.warehouse=s3://bucket/w", "storage.warehouse must be a local or mounted folder"),
         ("storage.warehouse.deeper=1", "storage.warehouse is a single value"),
         ("nonsense", "write it as section.key=value"),
         ("spark.driver_memory=[", "is no YAML value"),
@@ -82,3 +83,9 @@ def test_at_gives_json_values(conf: Path) -> None:
     loaded = config.load(conf)
     assert loaded.at("spark.shuffle_partitions") == 3
     assert loaded.at("storage") == {"warehouse": "w", "state": "s", "reports": "r"}
+
+
+def test_a_key_that_is_there_twice_is_refused(conf: Path) -> None:
+    conf.write_text(MINIMAL + "spark: {shuffle_partitions: 3}\nspark: {shuffle_partitions: 4}\n")
+    with pytest.raises(UserError, match=r"is not valid YAML: 'spark' is there twice .*line 3"):
+        config.load(conf)

@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows: who reads the truth, how long a job is, that every conf loads."""
+"""Rules of the house that no linter knows: who reads the truth, and that every conf loads."""
 
 from pathlib import Path
 
