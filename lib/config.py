@@ -6,16 +6,19 @@ real data (default ../shared/data). Secrets are never configuration: they come f
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
 from lib.errors import UserError
 
 DEFAULT_DATA = "../shared/data"
+# An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 class Settings(BaseModel):
@@ -36,9 +39,11 @@ Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 class Storage(Settings):
     """Where things lie."""
 
-    warehouse: str = Field(description="local or mounted folder of the Delta tables, manifests and artefacts")
-    state: str = Field(description="local folder of the SQLite stores")
-    reports: str = Field(description="folder of the HTML reports")
+    warehouse: str = Field(
+        min_length=1, description="local or mounted folder of the Delta tables, manifests and artefacts"
+    )
+    state: str = Field(min_length=1, description="local folder of the SQLite stores")
+    reports: str = Field(min_length=1, description="folder of the HTML reports")
 
     @model_validator(mode="after")
     def _are_folders(self) -> "Storage":
@@ -300,7 +305,13 @@ OfferField = Literal[
     "brnd_nm", "maker_nm", "mall_brnd_nm", "mall_maker_nm", "price", "image_url", "cat_id",
 ]  # fmt: skip
 Encoding = Literal["utf-8", "cp949"]
-Batch = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+Batch = Annotated[
+    str,
+    # YAML reads an unquoted day as a date.
+    BeforeValidator(lambda given: given.isoformat() if type(given) is date else given),
+    Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
+]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class SourceMall(Settings):
@@ -313,7 +324,7 @@ class SourceMall(Settings):
 class CategoryPath(Settings):
     """A column that holds a whole category path, such as '옴므>스킨케어>올인원'."""
 
-    column: str
+    column: Text
     separator: Annotated[str, Field(min_length=1, max_length=8)] = ">"
     strip: str = Field(default="", description="characters to take off both ends, such as the brackets of a list")
 
@@ -321,7 +332,7 @@ class CategoryPath(Settings):
 class RowFilter(Settings):
     """A row is taken when its column compares so; the others are rejected as 'excluded_by_filter'."""
 
-    column: str
+    column: Text
     is_: Literal["=", "!=", "<", "<=", ">", ">="] = Field(alias="is", description="numbers compare as numbers")
     value: str | float
 
@@ -335,13 +346,15 @@ class Source(Settings):
     format: Literal["tsv", "csv", "json", "jsonl", "parquet"] = Field(
         default="tsv", description="tsv has no quoting and is read in parallel; csv is quoted"
     )
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    separator: Annotated[str, Field(pattern=r"^[\t -~]$")] | None = Field(
+        default=None, description="a tab or a printable ASCII character"
+    )
     encoding: Encoding = "utf-8"
     batch: Batch | None = Field(default=None, description="the delivery, YYYY-MM-DD; default the month's first day")
-    mall: str | None = Field(default=None, description="id of the one mall; default: file names up to the first dot")
+    mall: Text | None = Field(default=None, description="id of the one mall; default: file names up to the first dot")
     malls: dict[str, SourceMall] = Field(default_factory=dict, description="by mall id")
-    columns: dict[OfferField, str] = Field(default_factory=dict, description="field: column, for kind table")
-    constants: dict[OfferField, str] = Field(default_factory=dict)
+    columns: dict[OfferField, Text] = Field(default_factory=dict, description="field: column, for kind table")
+    constants: dict[OfferField, Text] = Field(default_factory=dict)
     category_path: CategoryPath | None = None
     missing: list[str] = Field(default_factory=list, description="texts that stand for 'no value', such as '#'")
     filters: list[RowFilter] = Field(default_factory=list)
@@ -368,7 +381,11 @@ class IngestSettings(Settings):
     """Deliveries in, products and rejects out."""
 
     sources: list[Source] = Field(min_length=1)
-    staging: str = Field(description="folder that driver and workers see; a run's files in it go when it ends")
+    # Spark reads the others as a pattern.
+    staging: str = Field(
+        pattern=r"^[^\[\]{}*?\\]+$",
+        description="folder that driver and workers see; a run's files in it go when it ends",
+    )
     max_bytes: Positive = Field(
         default=64 << 30, description="bytes a run may write into staging: the bound of a compressed bomb"
     )
@@ -490,7 +507,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise UserError(
             f"configuration {place} cannot be read ({error}); give a YAML file such as conf/local.yaml"
         ) from None
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise UserError(f"configuration {place} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(record, dict):
         raise UserError(f"configuration {place} must be a mapping of sections, such as conf/local.yaml")
@@ -498,6 +515,8 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         _override(record, override)
     try:
         return Config.model_validate(_expand(record))
+    except RecursionError:
+        raise UserError(f"configuration {place} holds itself; write it without aliases (&, *)") from None
     except ValidationError as error:
         raise UserError(f"{place}: {_sentence(error)}") from None
 
@@ -512,7 +531,7 @@ def _override(record: dict[str, Any], override: str) -> None:
         section = _step(section, part, ".".join(parts[: index + 1]), override, create=True)
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except NOT_YAML:
         raise UserError(f"--set {override}: {text!r} is no YAML value") from None
     if isinstance(section, list):
         _step(section, parts[-1], key, override, create=False)
@@ -530,7 +549,7 @@ def _step(section: Any, part: str, path: str, override: str, *, create: bool) ->
             section[part] = {}
         return section[part]
     if isinstance(section, list):
-        if not part.isdigit() or int(part) >= len(section):
+        if not part.isdecimal() or int(part) >= len(section):
             raise UserError(f"--set {override}: {path} must be an index below {len(section)}")
         return section[int(part)]
     raise UserError(f"--set {override}: {path} does not exist")

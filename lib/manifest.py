@@ -150,6 +150,7 @@ def run_stage(
         UserError: rows went missing between input and exits.
     """
     warehouse = config.storage.warehouse
+    _check_folder(warehouse)
     key = stage.key(config, inputs)
     found = None if force else find(warehouse, stage.name, month)
     if found is not None and found.key == key and _still_there(spark, warehouse, found, tables_written or {}):
@@ -163,6 +164,17 @@ def run_stage(
     _store(warehouse, manifest)
     LOG.info("%s %s: done in %.1f s %s", stage.name, month, manifest.seconds, outcome.exits or "")
     return manifest
+
+
+def _check_folder(warehouse: str) -> None:
+    """Refuse a warehouse that cannot be written to before any work is done for it."""
+    try:
+        Path(warehouse).mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(warehouse, os.W_OK) else "it may not be written to"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise UserError(f"storage.warehouse {warehouse} cannot be used ({reason}); name a folder")
 
 
 def find(warehouse: str, stage: str, month: str) -> Manifest | None:

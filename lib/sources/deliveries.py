@@ -173,8 +173,11 @@ def _leaves(file: Path, settings: TaxonomySettings) -> Iterator[tuple[str, str]]
     missing = [name for name in (settings.cat_id, *settings.levels) if name not in (rows.fieldnames or ())]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}; correct taxonomy of the ingest source")
-    for row in rows:
-        yield (
-            "\t".join((row[level] or "").strip() for level in settings.levels if row[level]),
-            row[settings.cat_id],
-        )
+    try:
+        for row in rows:
+            yield (
+                "\t".join((row[level] or "").strip() for level in settings.levels if row[level]),
+                row[settings.cat_id],
+            )
+    except csv.Error as error:
+        raise UserError(f"{file} is no CSV at line {rows.line_num} ({error}); correct it there") from None

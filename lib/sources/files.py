@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import lzma
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,7 @@ def delivered(source: Source, month: str) -> list[Path]:
     """The source's files of the month, in name order.
 
     Raises:
-        UserError: there is none; names the pattern.
+        UserError: there is none, or one's name cannot be used; names the pattern or the file.
     """
     pattern = source.path.replace("{month}", month)
     # Path.glob takes no absolute pattern.
@@ -37,7 +38,21 @@ def delivered(source: Source, month: str) -> list[Path]:
             f"ingest source {source.name}: no file matches {pattern}; "
             f"deliver the files of {month} there or correct ingest.sources path"
         )
+    for file in found:
+        _check_name(source, file)
     return found
+
+
+def _check_name(source: Source, file: Path) -> None:
+    """Refuse a name that no table can hold, or that names no mall."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"ingest source {source.name}: the file name {os.fsencode(file)!r} is not UTF-8; rename it"
+        ) from None
+    if file.name.startswith("."):
+        raise UserError(f"ingest source {source.name}: {file} has no name before its first dot; rename it")
 
 
 def fingerprint(files: Sequence[Path]) -> str:

@@ -141,7 +141,7 @@ def _problem(header: Header, longest: int) -> Column:
     return (
         F.when(F.octet_length("value") > longest, "overlong_line")
         .when(text.isNull(), "undecodable")
-        .when(text == header.text, "repeated_header")
+        .when(text.isin(header.text, BOM.decode() + header.text), "repeated_header")
         .when(~F.col("clean") & (F.instr(text, "\0") > 0), "nul_byte")
         .when(size < width, "too_few_fields")
         .when(size > width, "too_many_fields")

@@ -28,6 +28,8 @@ LONGEST_URL = 2048
 # Blanks that are none to `trim`: no-break, ideographic and zero-width space, byte order mark.
 BLANKS = " \u00a0\u3000\u200b\ufeff"
 LEVELS = 4
+# No exponents: '1e-40' is a damaged number and no price of nothing.
+AMOUNT = r"\A[0-9]*[.]?[0-9]*\z"
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -56,7 +58,7 @@ def offers(
     fields = trimmed.select(
         *TRACE,
         "problem",
-        cell.own_id().alias("own_id"),
+        F.trim(cell.own_id(), F.lit(BLANKS)).alias("own_id"),
         _without_outer_blanks(cell.field("prod_nm")).alias("prod_nm"),
         cell.mall_id().alias("mall_id"),
         cell.mall_name().alias("mall_nm"),
@@ -86,7 +88,7 @@ def _checks(settings: IngestSettings) -> dict[str, Column]:
     """Reason code -> condition (never null) that gives a row this reason."""
     price = F.col("price")
     return {
-        "no_id": F.col("own_id").isNull(),
+        "no_id": F.coalesce(F.col("own_id") == "", F.lit(True)),
         "bad_id": F.coalesce(F.length("own_id") > LONGEST_ID, F.lit(False)),
         "no_mall": F.col("mall_id").isNull(),
         "bad_mall": F.coalesce(F.length("mall_id") > LONGEST_ID, F.lit(False)),
@@ -213,4 +215,5 @@ def _without_outer_blanks(text: Column) -> Column:
 def _price(text: Column) -> Column:
     """A whole amount: '9800', '9,800원', '1899.0' (cut to whole); null where it is none."""
     plain = F.regexp_replace(text, "[,\\s\u20a9원]", "")
-    return F.coalesce(text.try_cast("bigint"), F.floor(plain.try_cast("decimal(20,4)")).try_cast("bigint"))
+    amount = F.when(plain.rlike(AMOUNT), F.floor(plain.try_cast("decimal(20,4)")).try_cast("bigint"))
+    return F.coalesce(text.try_cast("bigint"), amount)

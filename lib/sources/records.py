@@ -239,7 +239,7 @@ def _items(document: Any, file: Path) -> list[Any]:
             return list(chain.from_iterable(item["items"] for item in document))
         return document
     raise UserError(
-        f"{file} holds neither a JSON array nor an object with 'items'; see docs/sources for the forms read"
+        f"{file} holds neither a JSON array nor an object with an array 'items'; deliver one of the two, or JSON lines"
     )
 
 

@@ -66,7 +66,12 @@ class Staging:
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Staging":
-        self.folder.mkdir(parents=True)
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise UserError(
+                f"ingest.staging: no folder can be made in {self.folder.parent} ({error.strerror}); name another"
+            ) from None
         return self
 
     def __exit__(

@@ -34,8 +34,12 @@ class ShardsFeed:
     def batches(self, split: str, epoch: int) -> Any:
         """Joined splits are mixed batch by batch in proportion to their rows."""
         parts = [part for part in split.split("+") if self.rows(part)]
-        given = {"columns": COLUMNS, "seed": self.seed, "epoch": epoch, "feed": self.feed}
-        read = [batches(self.shards, part, self.batch_size, **given) for part in parts]
+        read = [
+            batches(
+                self.shards, part, self.batch_size, columns=COLUMNS, seed=self.seed, epoch=epoch, feed=self.feed
+            )
+            for part in parts
+        ]  # fmt: skip
         return mixed(read, [self.rows(part) for part in parts], self.seed + epoch)
 
 

@@ -37,6 +37,10 @@ def test_override_sets_one_nested_value(conf: Path) -> None:
         ("spark.log_level=LOUD", "'DEBUG', 'INFO', 'WARN', 'ERROR' or 'OFF'"),
         ("storage.state=s3://bucket/state", "storage.state must be a local or mounted folder"),
         ("storage.warehouse=s3://bucket/w", "storage.warehouse must be a local or mounted folder"),
+        ("storage.warehouse=''", "storage.warehouse = ''"),
+        ("train.epochs=2026-13-01", "'2026-13-01' is no YAML value"),
+        ("train.epochs=" + "[" * 3000, "is no YAML value"),
+        ("ingest.sources=[]", "ingest.sources = []"),
         ("storage.warehouse.deeper=1", "storage.warehouse is a single value"),
         ("nonsense", "write it as section.key=value"),
         ("spark.driver_memory=[", "is no YAML value"),
@@ -89,3 +93,36 @@ def test_a_key_that_is_there_twice_is_refused(conf: Path) -> None:
     conf.write_text(MINIMAL + "spark: {shuffle_partitions: 3}\nspark: {shuffle_partitions: 4}\n")
     with pytest.raises(UserError, match=r"is not valid YAML: 'spark' is there twice .*line 3"):
         config.load(conf)
+
+
+def test_a_file_that_holds_itself_is_refused(conf: Path) -> None:
+    conf.write_text(MINIMAL + "train: &a {epochs: [*a]}\n")
+    with pytest.raises(UserError, match=r"holds itself|is not valid YAML"):
+        config.load(conf)
+
+
+SOURCE = "ingest: {staging: s, sources: [{name: a, kind: table, path: p, columns: {prod_nm: n}"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (SOURCE + ", batch: 2026-02-30}]}", "is not valid YAML"),
+        (SOURCE + ", constants: {mall_id: ''}}]}", "ingest.sources.0.constants.mall_id = ''"),
+        (SOURCE + ", separator: '\\u0001'}]}".replace("'", '"'), "ingest.sources.0.separator"),
+        (SOURCE.replace("staging: s", "staging: 's[1]'") + "}]}", "ingest.staging = 's[1]'"),
+    ],
+)
+def test_what_a_source_cannot_be(conf: Path, given: str, expected: str) -> None:
+    conf.write_text(MINIMAL + given + "\n")
+    with pytest.raises(UserError) as refused:
+        config.load(conf)
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_day_need_not_be_quoted(conf: Path) -> None:
+    conf.write_text(MINIMAL + SOURCE + ", batch: 2026-01-05}]}\n")
+    ingest = config.load(conf).ingest
+    assert ingest is not None
+    assert ingest.sources[0].batch == "2026-01-05"

@@ -138,3 +138,13 @@ def test_the_manifest_records_what_traces_need(spark: SparkSession, loaded: Conf
     assert kept.settings == {"spark.shuffle_partitions": 8}
     assert kept.facts == {"words": 3}
     assert kept.packages["pyspark"].startswith("4.0.")
+
+
+def test_a_warehouse_that_is_a_file_is_refused_before_any_work(
+    spark: SparkSession, loaded: Config, warehouse: str
+) -> None:
+    Path(warehouse).write_text("")
+    work = CountingWork(spark, warehouse)
+    with pytest.raises(UserError, match=r"storage\.warehouse .* cannot be used \(File exists\); name a folder"):
+        manifest.run_stage(spark, STAGE, loaded, MONTH, {}, work)
+    assert work.runs == 0

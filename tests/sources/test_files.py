@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import os
 import zlib
 from pathlib import Path
 
@@ -84,3 +85,15 @@ def test_the_fingerprint_follows_names_and_contents(tmp_path: Path) -> None:
     second.write_bytes(b"3")
     assert files.fingerprint([first, second]) != before
     assert files.fingerprint([first]) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("한.tsv".encode("cp949"), "is not UTF-8; rename it"), (b".tsv", "has no name before its first dot")],
+)
+def test_a_name_that_cannot_be_used_is_said(tmp_path: Path, name: bytes, said: str) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("id\ttitle\n")
+    pattern = f"{tmp_path}/.tsv" if name.startswith(b".") else f"{tmp_path}/*.tsv"
+    with pytest.raises(UserError, match=said) as refused:
+        files.delivered(Source(name="malls", kind="ep", path=pattern), "2026-01")
+    str(refused.value).encode()

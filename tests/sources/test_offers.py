@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lib.sources.deliveries import read_deliveries
 from lib.sources.staging import Staging
-from tests.sources.feeds import MONTH, ep, feed, row, settings
+from tests.sources.feeds import HEADER, MONTH, ep, feed, row, settings
 
 PLAN_FIELDS = "spark.sql.debug.maxToStringFields"
 
@@ -62,6 +62,41 @@ def test_a_name_loses_outer_blanks_and_control_characters(
     with offers_of(spark, tmp_path, row("1", title) + "\r") as offers:
         found = offers.where("valid AND row >= 0").select("prod_nm", "mall_maker_nm").collect()
     assert [tuple(line) for line in found] == [(name, "제조사")]
+
+
+@pytest.mark.parametrize(
+    ("own_id", "kept"),
+    [("\ufeff1", "m:1"), ("\u3000 1\u200b", "m:1"), ("\xa0", None), ("\ufeff", None), ("a b", "m:a b")],
+)
+def test_an_id_loses_outer_blanks_too(spark: SparkSession, tmp_path: Path, own_id: str, kept: str | None) -> None:
+    with offers_of(spark, tmp_path, row("first", "a"), row(own_id, "b")) as offers:
+        found = offers.where("prod_nm = 'b'").select("product_id", "reasons").first()
+    assert found is not None
+    assert (found["product_id"], found["reasons"]) == ((kept, None) if kept else (found["product_id"], ["no_id"]))
+
+
+def test_a_header_after_a_byte_order_mark_is_a_repeated_one(spark: SparkSession, tmp_path: Path) -> None:
+    with offers_of(spark, tmp_path, row("1", "a"), "\ufeff" + HEADER) as offers:
+        found = [line["reasons"] for line in offers.orderBy("row").select("reasons").collect()]
+    assert found == [["repeated_header"], None, ["repeated_header"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("9800", 9800), ("9,800원", 9800), ("1899.9", 1899), (".5", 0), ("", None), ("₩ 1 200", 1200), ("0", 0),
+        ("1e-40", "bad"), ("1e3", "bad"), ("-3", "bad"), ("-3.5", "bad"), ("NaN", "bad"), ("0x5", "bad"), ("원", "bad"),
+        ("9" * 20, "bad"),
+    ],
+)  # fmt: skip
+def test_a_price_is_a_whole_amount_or_a_reason(
+    spark: SparkSession, tmp_path: Path, text: str, price: int | str | None
+) -> None:
+    with offers_of(spark, tmp_path, row("1", "a", price=text)) as offers:
+        found = offers.where("prod_nm = 'a'").select("price", "reasons").first()
+    assert found is not None
+    assert found["reasons"] == (["bad_price"] if price == "bad" else None)
+    assert price == "bad" or found["price"] == price
 
 
 @pytest.mark.parametrize(

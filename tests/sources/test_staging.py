@@ -115,3 +115,12 @@ def test_no_long_line_is_missed(tmp_path_factory: pytest.TempPathFactory, length
         assert found
     if max(lengths, default=0) < LONGEST // 2:
         assert not found
+
+
+def test_a_staging_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match=r"ingest\.staging: no folder can be made in .*Not a directory"),
+        Staging(str(tmp_path / "file"), 1),
+    ):
+        pass
