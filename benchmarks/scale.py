@@ -5,7 +5,7 @@ python -m benchmarks.scale [--rows 2000000]
 The market with 4,800 leaves delivers `rows` offers, then in a warehouse of its own twice as many; each size runs from
 ingest to shards in a process of its own. Time is of those stages (the market's own apart). Memory is the peak of the
 driver, which is its Python process and its JVM; Python workers apart. A task's time is Spark's, from the event log.
-After the smaller size one epoch is trained on its shards, with every head.
+Then one epoch is trained on the smaller size's shards, with every head.
 """
 
 import argparse
@@ -55,8 +55,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="catmatch-scale-") as folder:
         small = in_process("prepare", arguments.rows, Path(folder) / "small")
-        trained = in_process("train", arguments.rows, Path(folder) / "small")
         large = in_process("prepare", 2 * arguments.rows, Path(folder) / "large")
+        trained = in_process("train", arguments.rows, Path(folder) / "small")
     figures = compare(small, large) | {f"train_{name}": value for name, value in trained.items()}
     holds = figures["time_ratio"] <= 2.3 and figures["memory_ratio"] <= 1.2 and figures["skew"] <= 3
     bar = "time_ratio <= 2.3, memory_ratio <= 1.2, skew <= 3 (longest task over its stage's median)"

@@ -61,10 +61,10 @@ def eojeols_by_block(blocked: DataFrame) -> DataFrame:
 def analysed(eojeols: DataFrame, settings: TokenizerSettings) -> DataFrame:
     """Tokens of each distinct eojeol: columns of ANALYSED.
 
-    The number of partitions is said because Spark sees only few bytes, and not that each takes a millisecond.
+    One task a core: Spark sees only few bytes, and not that each word takes a millisecond; and of more tasks the first
+    on each core, which load the tokenizer, would take several times as long as the others.
     """
-    partitions = int(eojeols.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
-    return eojeols.repartition(partitions, "eojeol").mapInArrow(_analyse_with(settings), ANALYSED)
+    return eojeols.repartition(eojeols.sparkSession.sparkContext.defaultParallelism, "eojeol").mapInArrow(_analyse_with(settings), ANALYSED)
 
 
 def assembler(left: pa.Table, right: pa.Table) -> pa.Table:
