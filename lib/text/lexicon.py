@@ -64,7 +64,8 @@ def analysed(eojeols: DataFrame, settings: TokenizerSettings) -> DataFrame:
     One task a core: Spark sees only few bytes, and not that each word takes a millisecond; and of more tasks the first
     on each core, which load the tokenizer, would take several times as long as the others.
     """
-    return eojeols.repartition(eojeols.sparkSession.sparkContext.defaultParallelism, "eojeol").mapInArrow(_analyse_with(settings), ANALYSED)
+    cores = eojeols.sparkSession.sparkContext.defaultParallelism
+    return eojeols.repartition(cores, "eojeol").mapInArrow(_analyse_with(settings), ANALYSED)
 
 
 def assembler(left: pa.Table, right: pa.Table) -> pa.Table:
