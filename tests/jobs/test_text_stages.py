@@ -20,7 +20,7 @@ from schemas.tokens import TOKENS
 
 FIRST, SECOND = "2026-01", "2026-02"
 JANUARY = [("1", "나이키 운동화", "신발>운동화"), ("2", "여성 원피스", "의류"), ("3", "나이키 원피스", None)]
-LONG = "가" * 40
+LONG = "가" * 60
 
 
 def test_a_month_becomes_tokens_and_a_second_month_analyses_only_new_words(spark: SparkSession, warehouse: str) -> None:
