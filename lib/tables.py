@@ -47,9 +47,8 @@ class Fingerprint:
 
 
 def path(warehouse: str, table: Table) -> str:
-    """Folder of the table; absolute unless it is a URI, since SQL takes a relative one for a table's name."""
-    place = warehouse.rstrip("/")
-    return f"{place}/{table.name}" if "://" in place else str(Path(place).resolve() / table.name)
+    """Folder of the table; absolute, since SQL takes a relative one for a table's name."""
+    return str(Path(warehouse).resolve() / table.name)
 
 
 def exists(spark: SparkSession, warehouse: str, table: Table) -> bool:
@@ -134,7 +133,7 @@ def fingerprint(spark: SparkSession, warehouse: str, table: Table, **where: str)
     rows = read(spark, warehouse, table, **where)
     files = _files_digest(rows)
     kept = _kept_path(warehouse, table, where)
-    if kept is not None and kept.is_file():
+    if kept.is_file():
         record = json.loads(kept.read_text())
         if record["files"] == files:
             return Fingerprint(int(record["rows"]), str(record["total"]))
@@ -310,15 +309,11 @@ def _files_digest(rows: DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _kept_path(warehouse: str, table: Table, where: Slice) -> Path | None:
-    """Where a slice's fingerprint is kept; None on object stores, which are scanned."""
-    if "://" in warehouse:
-        return None
+def _kept_path(warehouse: str, table: Table, where: Slice) -> Path:
+    """Where a slice's fingerprint is kept."""
     name = hashlib.sha256(json.dumps(dict(where), sort_keys=True).encode()).hexdigest()[:24]
     return Path(warehouse) / "manifests" / "fingerprints" / table.name / f"{name}.json"
 
 
-def _keep(kept: Path | None, files: str, value: Fingerprint) -> None:
-    if kept is None:
-        return
+def _keep(kept: Path, files: str, value: Fingerprint) -> None:
     write_whole(kept, json.dumps({"files": files, "rows": value.rows, "total": value.total}))

@@ -123,7 +123,7 @@ def _facts(
     """Per source: files, products, how many without category, malls; rejects by reason."""
     facts: dict[str, Any] = {
         source.name: {
-            "batch": slice_["batch"], "files": found.files[source.name], "products": 0, "without_category": 0,
+            "batch": slice_["batch"], "files": found.reading.files[source.name], "products": 0, "without_category": 0,
             "malls": 0, "rejects": {},
         }
         for source in sources

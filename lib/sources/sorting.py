@@ -47,11 +47,6 @@ class Sorted:
     records: int
     any_good: bool
 
-    @property
-    def files(self) -> dict[str, int]:
-        """Source -> number of files."""
-        return self.reading.files
-
     @cached_property
     def rejects(self) -> DataFrame:
         """The columns of `rejects` but month and batch; found in the files when first asked for."""
