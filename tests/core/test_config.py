@@ -95,6 +95,12 @@ def test_a_key_that_is_there_twice_is_refused(conf: Path) -> None:
         config.load(conf)
 
 
+def test_a_key_that_is_no_text_is_refused(conf: Path) -> None:
+    conf.write_text(MINIMAL + "? [a]\n: 1\n")
+    with pytest.raises(UserError, match="is not valid YAML"):
+        config.load(conf)
+
+
 def test_a_file_that_holds_itself_is_refused(conf: Path) -> None:
     conf.write_text(MINIMAL + "train: &a {epochs: [*a]}\n")
     with pytest.raises(UserError, match=r"holds itself|is not valid YAML"):
