@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from schemas.frontier import FRONTIER
 from schemas.labels import LABELS
 from schemas.lexicon import LEXICON
 from schemas.metrics import METRICS
+from schemas.pages import PAGES
 from schemas.predictions import PREDICTIONS
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
@@ -16,6 +18,8 @@ from schemas.truth import TRUTH
 
 # In the order in which a month fills them.
 TABLES = (
+    FRONTIER,
+    PAGES,
     PRODUCTS,
     REJECTS,
     TRUTH,

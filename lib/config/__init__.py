@@ -14,26 +14,23 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
+from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
+from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
+from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
 from lib.errors import UserError
 
+__all__ = [
+    "ApiSettings", "CrawlSettings", "HostSettings", "Mall", "MarketSettings", "Month", "PageKind", "Seconds",
+    "SiteFaults", "SiteSettings",
+]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
-class Settings(BaseModel):
-    """Base of every section: unknown keys are refused, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Loss = Annotated[float, Field(ge=0, le=100)]
 Activation = Literal["relu", "elu", "gelu", "tanh", "selu", "silu"]
-Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
 class Storage(Settings):
@@ -62,45 +59,6 @@ class SparkSettings(Settings):
     ui: bool = False
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR", "OFF"] = "ERROR"
     extra: dict[str, str] = Field(default_factory=dict, description="further spark.* settings")
-
-
-class Mall(Settings):
-    """One seller of the simulated market."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9]{1,19}$", description="also the stem of its feed file")
-    name: str = Field(min_length=1, max_length=30, description="display name")
-    size: float = Field(gt=0, description="its offers relative to the other malls' of its half of the list")
-    broad: Share = Field(description="share of its offers filed under a word that says nothing, such as '기타'")
-    encoding: Literal["utf-8", "cp949"] = "utf-8"
-    compression: Literal["none", "gz", "xz"] = "none"
-
-
-class MarketSettings(Settings):
-    """The simulated market (lib/marketplace): how large, how noisy, how hard."""
-
-    deliveries: str = Field(description="folder of the malls' feeds, one folder a month")
-    seed: Count
-    first_month: Month = Field(description="from here brands are added month by month; earlier months are refused")
-    offers_per_month: Positive
-    leaves: int = Field(ge=2, le=5000, description="leaf categories")
-    tail: float = Field(ge=0, le=3, description="Zipf exponent of the category distribution")
-    brands: Positive = Field(description="brands in the first month")
-    new_brands_per_month: Count
-    new_words_per_month: Positive
-    brand_filled: Share = Field(description="share of offers whose brand column is filled")
-    label_noise: Share = Field(description="share of offers whose given category is wrong")
-    noun_shown: Share = Field(description="share of products whose name says what the thing is")
-    modifier_shown: Share = Field(description="share of products whose name says which kind of it")
-    stray_words: Share = Field(description="share of products whose name also holds words of another category")
-    typos: Share = Field(description="share of offers with a mistyped word")
-    malls: list[Mall] = Field(min_length=2, description="two at least: the same offer is sold at several")
-
-    @model_validator(mode="after")
-    def _malls_differ(self) -> "MarketSettings":
-        ids = [mall.id for mall in self.malls]
-        if len(set(ids)) != len(ids):
-            raise ValueError("market.malls: two malls have the same id; give each its own")
-        return self
 
 
 class EvaluateSettings(Settings):
@@ -311,7 +269,6 @@ Batch = Annotated[
     BeforeValidator(lambda given: given.isoformat() if type(given) is date else given),
     Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
 ]
-Text = Annotated[str, Field(min_length=1)]
 
 
 class SourceMall(Settings):
@@ -457,6 +414,7 @@ class Config(Settings):
     vocabulary: VocabularySettings = VocabularySettings()
     word2vec: Word2vecSettings = Word2vecSettings()
     market: MarketSettings | None = None
+    crawl: CrawlSettings | None = None
     ingest: IngestSettings | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
     score: ScoreSettings = ScoreSettings()
