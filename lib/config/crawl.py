@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from lib.config.base import Count, Positive, Seconds, Settings, Share, Text
+from lib.config.base import Positive, Seconds, Settings, Share, Text
 
 PageKind = Literal["tree", "list", "product", "api"]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
@@ -27,7 +27,7 @@ class ApiSettings(Settings):
     client_id_variable: EnvironmentName = Field("CATMATCH_API_CLIENT_ID", description="environment variable")
     client_secret_variable: EnvironmentName = Field("CATMATCH_API_CLIENT_SECRET", description="environment variable")
     client_id_header: Text = "X-Naver-Client-Id"
-    client_secret_header: Text = "X-Naver-Client-Secret"
+    client_secret_header: Text = "X-Naver-Client-Secret"  # noqa: S105 a header's name
     daily_quota: Positive = Field(25_000, description="requests a day, failed ones included")
     quota_time_zone: Text = Field("Asia/Seoul", description="whose midnight begins the day")
     display: Annotated[int, Field(ge=1, le=100)] = Field(100, description="items a page")
