@@ -56,6 +56,11 @@ def exists(spark: SparkSession, warehouse: str, table: Table) -> bool:
     return bool(DeltaTable.isDeltaTable(spark, path(warehouse, table)))
 
 
+def table_id(spark: SparkSession, warehouse: str, table: Table) -> str:
+    """The id that Delta gave the table when it was created."""
+    return str(DeltaTable.forPath(spark, path(warehouse, table)).detail().select("id").collect()[0][0])
+
+
 def read(spark: SparkSession, warehouse: str, table: Table, **where: str | Sequence[str]) -> DataFrame:
     """Rows of the table whose columns have the given value (or one of the given values), in schema column order.
 
@@ -91,7 +96,8 @@ def write(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = 
 
     Args:
         frame: the schema's columns, in any order. For REPLACE and WRITE_ONCE all rows lie in `where`.
-        where: value of each slice column, for REPLACE and WRITE_ONCE.
+        where: value of each slice column, for REPLACE and WRITE_ONCE; for MERGE, if given, all rows lie in it, and
+            only there it is looked for their keys.
 
     Raises:
         UserError: columns differ from the schema, or a WRITE_ONCE slice exists with other content.
@@ -104,7 +110,7 @@ def write(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = 
         case WriteMode.WRITE_ONCE:
             return _write_once(ordered, warehouse, table, _full_slice(table, where))
         case WriteMode.MERGE:
-            return _merge(ordered, warehouse, table)
+            return _merge(ordered, warehouse, table, where)
         case WriteMode.APPEND_ONCE:
             raise ValueError(f"{table.name} is appended to by rounds: call append_round")
 
@@ -204,19 +210,27 @@ def _write_once(frame: DataFrame, warehouse: str, table: Table, where: Slice) ->
     return stored
 
 
-def _merge(frame: DataFrame, warehouse: str, table: Table) -> Fingerprint:
+def _merge(frame: DataFrame, warehouse: str, table: Table, where: Slice | None) -> Fingerprint:
     """Insert rows with new keys and change matched ones only as the schema says."""
     key = " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
+    for name, value in (where or {}).items():
+        key += f" AND old.`{name}` = {_literal(value)}"
 
     def merge(condition: str) -> DeltaMergeBuilder:
         stored = DeltaTable.forPath(frame.sparkSession, path(warehouse, table)).alias("old")
         return stored.merge(frame.alias("new"), condition)
 
-    # Two commits: only an insert-only merge lets several new rows meet one old row, as `merge_on` may make them do.
-    _committed(lambda: merge(table.merge_on or key).whenNotMatchedInsertAll().execute(), table)
-    if table.merge_updates:
-        updates = dict(table.merge_updates)
-        _committed(lambda: merge(key).whenMatchedUpdate(condition=table.merge_when, set=updates).execute(), table)
+    updates = dict(table.merge_updates)
+    if table.merge_on or not updates:
+        # A commit of its own: only an insert-only merge lets several new rows meet one old row, as `merge_on` may.
+        _committed(lambda: merge(table.merge_on or key).whenNotMatchedInsertAll().execute(), table)
+    if updates:
+
+        def change() -> None:
+            changing = merge(key).whenMatchedUpdate(condition=table.merge_when, set=updates)
+            (changing if table.merge_on else changing.whenNotMatchedInsertAll()).execute()
+
+        _committed(change, table)
     return scan_fingerprint(frame)
 
 

@@ -1,4 +1,4 @@
-"""Delivers a month: every mall's EP feed, the platform's taxonomy, and the true labels.
+"""Delivers a month: every mall's EP feed (unless the offers are only on the site), the taxonomy, the true labels.
 
 Spark makes the offers in ranges of slots, each range into one plain part file a mall; then each mall's parts are
 joined in order into the feed as the mall delivers it. So the feeds are byte for byte the same however the work was cut,
@@ -54,6 +54,7 @@ _PRICE_MIDDLE = {
 }
 _PRICE_SPREAD = 0.7  # standard deviation of the logarithm over products
 _COUNTS = "mall_id string, rows long, branded long, wrong long"
+_COUNTED = ["mall_id", "rows", "branded", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def deliver(spark: SparkSession, settings: MarketSettings, month: str) -> Delive
     (work / "parts").mkdir(parents=True)
     try:
         rows, branded, wrong = _write_parts(spark, text, month, work / "parts")
-        _join_parts(spark, text, work)
+        if settings.feeds:
+            _join_parts(spark, text, work)
         market.taxonomy.write(work / TAXONOMY_FILE)
         shutil.rmtree(work / "parts")
         _put_in_place(work, target)
@@ -182,8 +184,13 @@ def _prices(market: Market, month: str, at: Listings) -> Integers:
 
 
 def _write_parts(spark: SparkSession, text: str, month: str, parts: Path) -> tuple[dict[str, int], int, int]:
-    """One part file a mall and range of slots; offers by mall, how many have a brand, how many a wrong label."""
+    """One part file a mall and range of slots, where malls deliver feeds.
+
+    Returns:
+        Offers by mall, how many have a brand, how many a wrong label.
+    """
     market = market_of(text)
+    count_range = _write_range if market.settings.feeds else _count_range
     total = market.settings.offers_per_month
     rows = min(RANGE_ROWS, -(-total // spark.sparkContext.defaultParallelism))
     ranges = -(-total // rows)
@@ -191,7 +198,7 @@ def _write_parts(spark: SparkSession, text: str, month: str, parts: Path) -> tup
     def write(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
         for number in (int(n) for batch in batches for n in batch["id"]):
             slots = np.arange(number * rows, min(total, (number + 1) * rows))
-            yield _write_range(market_of(text), month, slots, parts, number)
+            yield count_range(market_of(text), month, slots, parts, number)
 
     counted = (
         spark.range(0, ranges, 1, numPartitions=ranges)
@@ -216,7 +223,18 @@ def _write_range(market: Market, month: str, slots: Integers, parts: Path, numbe
         unfinished.write_bytes(data)
         unfinished.replace(parts / f"{seller.id}.{number:08d}")
         counts.append((seller.id, len(rows), int((rows["brand"] != "").sum()), int(rows["wrong"].sum())))
-    return pd.DataFrame(counts, columns=["mall_id", "rows", "branded", "wrong"])
+    return pd.DataFrame(counts, columns=_COUNTED)
+
+
+def _count_range(market: Market, month: str, slots: Integers, _parts: Path, _number: int) -> pd.DataFrame:
+    """The same figures of a range that nobody delivers as a file."""
+    at = market.listings(month, slots)
+    branded = Names(market, month, at).brand_column() != ""
+    made = pd.DataFrame({"mall_id": market.malls.ids[at.mall], "branded": branded, "wrong": at.leaf != at.given})
+    counted = made.groupby("mall_id", sort=True).agg(
+        rows=("wrong", "size"), branded=("branded", "sum"), wrong=("wrong", "sum")
+    )
+    return counted.reset_index()[_COUNTED]
 
 
 def _join_parts(spark: SparkSession, text: str, work: Path) -> None:

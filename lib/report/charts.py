@@ -89,6 +89,20 @@ def interval_mark(value: float, low: float | None, high: float | None, start: fl
     ).format(whisker, place(value))
 
 
+def sparkline(points: Sequence[Point], description: str) -> Markup:
+    """A line without axes, as high as a row of text, from 0 to its highest point; for one look down a table."""
+    drawn = _thinned([point for point in points if math.isfinite(point[1])])
+    if not drawn:
+        return Markup("")
+    first, last, top = drawn[0][0], drawn[-1][0], max(max(y for _, y in drawn), NO_SPREAD)
+    across = max(last - first, NO_SPREAD)
+    places = " ".join(f"{2 + 156 * (x - first) / across:.1f},{14 - 12 * max(y, 0) / top:.1f}" for x, y in drawn)
+    return Markup(
+        '<svg class="interval" viewBox="0 0 160 16" role="img" aria-label="{}">'
+        '<polyline class="series c0" points="{}"/></svg>'
+    ).format(description, places)
+
+
 def number(value: float | int) -> str:
     """A number as a person reads it: 12,345 or 0.0123."""
     if isinstance(value, int) or float(value).is_integer():

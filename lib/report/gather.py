@@ -21,6 +21,7 @@ from schemas.rejects import REJECTS
 # In the order of the month; the contract of jobs/month.py.
 STAGES = (
     "market",
+    "crawl",
     "ingest",
     "tokenize",
     "vocabulary",
@@ -32,8 +33,9 @@ STAGES = (
     "score",
 )
 STAGE_WORDS = {
-    "market": "The simulated market delivers its malls' feeds",
-    "ingest": "Feeds become products or rejects",
+    "market": "The simulated market sets out its month",
+    "crawl": "Sites and APIs are asked for their pages",
+    "ingest": "Feeds and pages become products or rejects",
     "tokenize": "Names and mall categories become tokens; every name gets its side of the split",
     "vocabulary": "Words and character grams that are frequent enough get an id",
     "word2vec": "Word vectors are learnt from the names",
@@ -43,6 +45,8 @@ STAGE_WORDS = {
     "evaluate": "The model is measured on names it never saw",
     "score": "Every product of the month gets its category",
 }
+# A real month has no market, and one that comes in files has no crawl.
+OPTIONAL = ("market", "crawl")
 # Far more than there are codes; a bound all the same, since reasons are text from a table.
 MAX_REASONS = 50
 
@@ -91,8 +95,8 @@ class MonthFacts:
 
     @property
     def missing(self) -> list[str]:
-        """Stages that have not finished, the market apart: a real month has none."""
-        return [name for name, found in self.stages.items() if found is None and name != "market"]
+        """Stages that have not finished, but for those that a month may do without."""
+        return [name for name, found in self.stages.items() if found is None and name not in OPTIONAL]
 
     @property
     def simulated(self) -> bool:

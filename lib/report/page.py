@@ -13,6 +13,7 @@ from lib.report.gather import MonthFacts
 
 CONTENTS = (
     ("stages", "Stages"),
+    ("crawl", "Crawl"),
     ("rejects", "Rejects"),
     ("vocabulary", "Vocabulary"),
     ("distribution", "Distribution"),
@@ -46,9 +47,10 @@ def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
         facts=facts,
         style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 our own file
         code=code,
-        contents=CONTENTS,
+        contents=[one for one in CONTENTS if one[0] != "crawl" or facts.facts("crawl")],
         tiles=views.tiles(facts),
         stages=views.stage_rows(facts),
+        crawl=views.crawl(facts),
         funnel=views.funnel(facts),
         distribution=views.distribution(facts.distribution),
         training=views.training(facts),

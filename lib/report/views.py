@@ -6,12 +6,26 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lib.report.charts import Axis, Point, Series, interval_mark, line_chart, number
-from lib.report.gather import STAGE_WORDS, CategoryCount, MonthFacts, PastFigure
+from lib.report.charts import Axis, Point, Series, interval_mark, line_chart, number, sparkline
+from lib.report.gather import OPTIONAL, STAGE_WORDS, CategoryCount, MonthFacts, PastFigure
 
 Figure = Sequence[float | None]
 # What a stage recorded is shown whole up to here.
 DETAIL_CHARACTERS = 20_000
+# Lines that can be told apart by colour.
+HOSTS_DRAWN = 4
+CRAWL_WORDS = {
+    "requests": "requests for pages, second attempts included",
+    "retried": "of them second and later attempts",
+    "pages": "pages stored",
+    "not_modified": "of them unchanged since last month (304)",
+    "redirects": "of them redirects",
+    "robots_forbidden": "addresses that robots.txt forbids, never asked for",
+    "links": "links found",
+    "deduplicated": "of them to addresses already known",
+    "bytes_sent": "bytes received",
+    "bytes_unpacked": "bytes of pages, unpacked",
+}
 HEAD_WORDS = {
     "text_prod_output": "From the name alone",
     "text_cat_output": "From the mall's category alone",
@@ -21,11 +35,11 @@ HEAD_WORDS = {
 
 
 def stage_rows(facts: MonthFacts) -> list[dict[str, Any]]:
-    """One row per stage; the market's only where the month is simulated."""
+    """One row per stage; market and crawl only where the month has them."""
     rows = []
     for name, found in facts.stages.items():
         if found is None:
-            if name != "market":
+            if name not in OPTIONAL:
                 rows.append({"name": name, "words": STAGE_WORDS[name], "done": False})
             continue
         total = sum(found.exits.values()) or 1
@@ -67,6 +81,34 @@ def test_figures(facts: MonthFacts) -> dict[str, Figure]:
     """'slice name' -> [value, low, high] on the test split; empty before evaluation."""
     found: dict[str, Figure] = facts.facts("evaluate").get("figures", {}).get("test", {})
     return found
+
+
+def crawl(facts: MonthFacts) -> dict[str, Any] | None:
+    """Counters of the crawl, its hosts, and each busy host's pages a second over time; None where there was none."""
+    found = facts.facts("crawl")
+    if not found:
+        return None
+    hosts = [
+        {**one, "line": sparkline(one["speed"], f"pages a second of {one['host']}"),
+         "most": max((y for _, y in one["speed"]), default=0.0)}
+        for one in found.get("hosts", [])
+    ]  # fmt: skip
+    drawn = [Series(str(one["host"]), [(x, y) for x, y in one["speed"]]) for one in hosts[:HOSTS_DRAWN]]
+    chart = line_chart(
+        drawn, Axis("seconds of the crawl"), Axis("pages a second", low=0.0), "Pages a second of the busiest hosts"
+    )
+    counters = [(words, found[name]) for name, words in CRAWL_WORDS.items() if name in found]
+    return {
+        "counters": counters,
+        "chart": chart,
+        "hosts": hosts,
+        "tables": [
+            (title, sorted(found.get(key, {}).items(), key=lambda item: -item[1]))
+            for title, key in (("Answers by status", "by_status"), ("Pages by kind", "by_kind"),
+                               ("Given up, by cause", "errors"))
+            if found.get(key)
+        ],
+    }  # fmt: skip
 
 
 def funnel(facts: MonthFacts) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ def month_facts(*, absent: tuple[str, ...] = (), rows: int = 2400) -> MonthFacts
     """The month's facts, without the stages named."""
     recorded = {stage: _facts(stage, rows) for stage in STAGES}
     exits: dict[str, tuple[int, dict[str, int]]] = {
+        "crawl": (640, {"stored": 620, "failed": 8, "forbidden": 12}),
         "ingest": (22_310, {"products": 21_900, "rejects": 410}),
         "tokenize": (21_900, {"tokens": 21_900}),
         "normalize": (17_500, {"kept": 15_200, "sampled_out": 2_300}),
@@ -115,7 +116,21 @@ def _epoch(number: int) -> dict[str, Any]:
     return {"number": number, "loss": 3.2 / number, "accuracy": 1 - 0.6 / number, "validation": validation}
 
 
+CRAWL = {
+    "requests": 655, "retried": 15, "pages": 620, "not_modified": 3, "redirects": 2, "robots_forbidden": 12,
+    "links": 1_900, "deduplicated": 1_260, "bytes_sent": 3_000_000, "bytes_unpacked": 21_000_000,
+    "by_status": {"200": 615, "404": 2, "304": 3}, "by_kind": {"list": 560, "product": 60}, "errors": {HOSTILE: 8},
+    "hosts": [
+        {"host": host, "pages": pages, "bytes": pages * 5_000, "median_seconds": 0.031,
+         "speed": [[second, speed] for second, speed in enumerate((0.0, 18.5, 20.0, 19.0, 4.0))]}
+        for host, pages in (("shop.example", 560), (HOSTILE, 60))
+    ],
+}  # fmt: skip
+
+
 def _facts(stage: str, rows: int) -> dict[str, Any]:
+    if stage == "crawl":
+        return CRAWL
     if stage == "vocabulary":
         return {
             "funnel": [

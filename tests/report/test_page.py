@@ -74,7 +74,7 @@ def test_page_needs_no_network(whole: Tags) -> None:
 
 def test_every_part_is_there(whole: Tags) -> None:
     for words in (
-        "Rows through the stages", "products 21,900, rejects 410", "duplicate", "count >= 3", "94.3 %",
+        "Rows through the stages", "addresses that robots.txt forbids", "shop.example", "products 21,900, rejects 410", "duplicate", "count >= 3", "94.3 %",
         "Products per category", "Best epoch 6", "By head", "By level", "Reliability", "Most frequent confusions",
         "against", "Version 2, trained on 2026-02", "Accuracy over the months", "Against the true labels",
     ):  # fmt: skip
@@ -87,11 +87,17 @@ def test_simulated_figures_say_so(whole: Tags) -> None:
     assert "Every figure here is simulated" not in real.text
 
 
-@pytest.mark.parametrize("absent", [("evaluate",), ("train", "evaluate"), ("vocabulary", "word2vec"), STAGES[2:]])
+@pytest.mark.parametrize("absent", [("evaluate",), ("train", "evaluate"), ("vocabulary", "word2vec"), STAGES[3:]])
 def test_missing_stages_are_said_in_words(absent: tuple[str, ...]) -> None:
     page = _parsed(month_facts(absent=absent, rows=300))
     assert f"Not finished for this month: {', '.join(absent)}" in page.text
     assert page.text.count("not finished") >= len(absent)
+
+
+def test_a_month_of_files_has_no_crawl() -> None:
+    page = _parsed(month_facts(absent=("crawl",), rows=300))
+    assert "Pages a second" not in page.text
+    assert "#crawl" not in [value for _, value in page.attributes]
 
 
 def test_facts_of_an_older_manifest_leave_gaps_and_no_crash() -> None:
