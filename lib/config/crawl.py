@@ -110,11 +110,22 @@ class CrawlSettings(Settings):
         return self
 
     @property
+    def on_embedded_site(self) -> bool:
+        """Whether its addresses name the port of the embedded site, which is known only when that runs."""
+        return PORT in self.model_dump_json()
+
+    def at_port(self, port: int) -> "CrawlSettings":
+        """The same with the embedded site's port in its place."""
+        return CrawlSettings.model_validate_json(self.model_dump_json().replace(PORT, str(port)))
+
+    @property
     def user_agent(self) -> str:
         """The User-Agent header, the same in every request."""
         return f"{self.agent}/1.0 (+{self.contact})"
 
 
+# Stands in seeds, category_url, hosts and apis for the port of the embedded site.
+PORT = "{port}"
 # R3's addresses, and where the embedded site has its product pages and its API.
 DEFAULT_KINDS: dict[PageKind, list[str]] = {
     "tree": ["/category/category.nhn"],

@@ -55,6 +55,7 @@ class HostState:
         last_request: when it was asked last.
         delay: adaptive seconds between two requests.
         paused_until: it asked not to be asked before.
+        failures: requests in a row without any answer.
         quota_left: API requests that it serves today; None: no limit.
     """
 
@@ -62,6 +63,7 @@ class HostState:
     last_request: float | None = None
     delay: float | None = None
     paused_until: float = 0.0
+    failures: int = 0
     robots: RobotsRecord = field(default_factory=RobotsRecord)
     quota_left: int | None = None
 

@@ -1,0 +1,186 @@
+"""The crawl of a month: rounds of fetching until nothing waits, each committed while the next one fetches.
+
+Pages are stored first and the frontier after them, so that a crawl killed anywhere takes up where its pages end: every
+address ends in `pages` once, and what is asked for again is at most the round that was being fetched.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lib import tables
+from lib.config import CrawlSettings
+from lib.crawl.frontier import Frontier
+from lib.crawl.lock import only_crawl
+from lib.crawl.plan import Waiting, deal, limits, planned, quota_left, survey
+from lib.crawl.request import HostState
+from lib.crawl.rounds import Round, fetch_round, is_complete, staged_round
+from lib.crawl.seeds import seeds
+from lib.errors import UserError
+from schemas.pages import PAGES
+
+LOG = logging.getLogger(__name__)
+# While every address waits for a time to come, the crawl looks again at least so often.
+LONGEST_SLEEP = 10.0
+
+
+class Crawl:
+    """One month's crawl, held by one driver."""
+
+    def __init__(self, spark: SparkSession, settings: CrawlSettings, warehouse: str, month: str) -> None:
+        self.spark, self.settings, self.warehouse, self.month = spark, settings, warehouse, month
+        self.frontier = Frontier(spark, warehouse, month, settings.max_depth)
+        # By the table's id as well: what another warehouse left in the folder is none of this month's.
+        self.folder = Path(settings.staging).resolve() / f"{month}-{tables.table_id(spark, warehouse, PAGES)}"
+        self.number = 0
+        self.states: dict[str, HostState] = {}
+        self.committing: tuple[Round, Future[None]] | None = None
+        # One slot is left to the commit of the round before, which else would wait until the fetching ends.
+        self.tasks = max(1, spark.sparkContext.defaultParallelism - 1)
+
+    def run(self, leaves: Iterable[tuple[str, str]], *, try_again: bool = False) -> None:
+        """Crawl until nothing is left that may be asked for.
+
+        Args:
+            leaves: cat_id and name of every leaf category.
+            try_again: ask once more for what failed or was forbidden.
+
+        Raises:
+            UserError: another crawl of the month runs, speculation is on, a seed may not be followed, or an API's
+                quota of the day is used up before all is fetched.
+        """
+        _check_speculation(self.spark)
+        with only_crawl(self.warehouse, self.month):
+            self._recover()
+            self.frontier.add_seeds(seeds(self.settings, leaves))
+            self.number = self.frontier.next_round()
+            if try_again:
+                self.frontier.try_again(self.number)
+                self.number += 1
+            with ThreadPoolExecutor(1) as committer:
+                while self._step(committer):
+                    pass
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _recover(self) -> None:
+        """Commit what a killed run had fetched whole, and forget what it had not."""
+        for folder in sorted(self.folder.glob("round-*"), key=lambda one: int(one.name.partition("-")[2])):
+            if is_complete(folder):
+                fetched = staged_round(self.spark, folder, int(folder.name.partition("-")[2]))
+                self.states |= fetched.states
+                self._commit(fetched)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.frontier.reconcile()
+
+    def _step(self, committer: ThreadPoolExecutor) -> bool:
+        """Fetch one more round, or wait for what has to come first; False when the crawl is over."""
+        rows = self._rows()
+        waiting = survey(rows, self.settings)
+        shares = deal(limits(waiting, self.settings, self.states), self.tasks)
+        if shares:
+            fetched = self._fetch(planned(rows, shares, self.tasks), waiting)
+            self._wait_for_commit()
+            self.committing = (fetched, committer.submit(self._commit, fetched))
+            if self.settings.apis:
+                # The quota is counted in the frontier; it must know of every request before the next is planned.
+                self._wait_for_commit()
+            return True
+        if self.committing is not None:
+            self._wait_for_commit()
+            return True
+        return self._sleep(waiting)
+
+    def _rows(self) -> DataFrame:
+        """The frontier, and over it what the round being committed did to its addresses."""
+        rows = self.frontier.rows()
+        if self.committing is None:
+            return rows
+        newer = self.committing[0].frontier_rows(self.month)
+        return rows.join(F.broadcast(newer.select("url")), "url", how="left_anti").unionByName(newer)
+
+    def _fetch(self, requests: DataFrame, waiting: list[Waiting]) -> Round:
+        started = time.monotonic()
+        folder = self.folder / f"round-{self.number}"
+        fetched = fetch_round(requests, self._with_quotas(waiting), self.settings, self.number, folder)
+        self.states |= fetched.states
+        self._tell(fetched, waiting, time.monotonic() - started)
+        self.number += 1
+        return fetched
+
+    def _commit(self, fetched: Round) -> None:
+        """Store a round: pages first, then the frontier."""
+        pages = self._pages(fetched)
+        tables.append_round(pages, self.warehouse, PAGES, f"crawl/{self.month}", fetched.number)
+        unanswered = fetched.frontier_rows(self.month).where("state != 'stored'")
+        self.frontier.merge_round(fetched.number, unanswered)
+
+    def _pages(self, fetched: Round) -> DataFrame:
+        """Rows of `pages`; a 304 takes hash, links and the month of its body from last month's row."""
+        labels = {"month": F.lit(self.month), "round": F.lit(fetched.number)}
+        rows = fetched.stored().withColumns(labels)
+        fresh = rows.where("status != 304").withColumn("body_month", F.when(F.col("body").isNotNull(), F.col("month")))
+        taken = ("hash", "links", "body_bytes", "content_type", "body_month")
+        earlier = self.frontier.last_months_pages().select("url", *taken)
+        same = rows.where("status = 304").drop(*taken).join(earlier, "url", how="inner")
+        return fresh.select(PAGES.columns).unionByName(same.select(PAGES.columns))
+
+    def _wait_for_commit(self) -> None:
+        """Let the commit end; only then may its files go, as the plan read them too."""
+        if self.committing is not None:
+            fetched, commit = self.committing
+            commit.result()
+            self.committing = None
+            shutil.rmtree(fetched.folder, ignore_errors=True)
+
+    def _with_quotas(self, waiting: list[Waiting]) -> dict[str, HostState]:
+        """What the round is told of each host."""
+        known = dict(self.states)
+        for one in waiting:
+            if one.api:
+                state = known.get(one.host) or HostState(one.host)
+                known[one.host] = state.with_quota(quota_left(one, self.settings))
+        return known
+
+    def _sleep(self, waiting: list[Waiting]) -> bool:
+        """Wait for the next address's time; False when none comes."""
+        exhausted = [one for one in waiting if one.api and one.due and quota_left(one, self.settings) == 0]
+        times = [one.next_due for one in waiting if one.next_due is not None and one not in exhausted]
+        if times and not self._budget_spent(waiting):
+            time.sleep(max(0.0, min(min(times) - time.time(), LONGEST_SLEEP)))
+            return True
+        if exhausted:
+            left = sum(one.due + one.later for one in exhausted)
+            raise UserError(
+                f"crawl of {self.month}: the API at {exhausted[0].host} has served its daily quota (crawl.apis "
+                f"daily_quota) and {left:,} requests are left; run this stage again after its midnight"
+            )
+        return False
+
+    def _budget_spent(self, waiting: list[Waiting]) -> bool:
+        return sum(one.asked for one in waiting) >= self.settings.max_pages
+
+    def _tell(self, fetched: Round, waiting: list[Waiting], seconds: float) -> None:
+        """One line of progress a round."""
+        counts = {row.state: row["count"] for row in fetched.staged.groupBy("state").count().collect()}
+        done = sum(count for state, count in counts.items() if state != "waiting")
+        asked = sum(one.asked for one in waiting) + done
+        queue = sum(one.due + one.later for one in waiting) - done
+        LOG.info(
+            "crawl %s, round %d: %s pages, %.0f a second; %s so far, %s known to wait%s",
+            self.month, fetched.number, f"{counts.get('stored', 0):,}", done / max(seconds, 1e-3), f"{asked:,}",
+            f"{queue:,}", "".join(f", {count:,} {state}" for state, count in sorted(counts.items())
+                                  if state in ("failed", "forbidden")),
+        )  # fmt: skip
+
+
+def _check_speculation(spark: SparkSession) -> None:
+    if spark.conf.get("spark.speculation", "false") == "true":
+        raise UserError(
+            "spark.speculation is on: a second copy of a task would ask its hosts twice; turn it off for the crawl"
+        )

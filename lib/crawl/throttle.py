@@ -1,0 +1,61 @@
+"""How long to wait: between two requests to a host, and before another attempt.
+
+The adaptive delay is Scrapy's AutoThrottle: half-way from the delay of now to latency / target_concurrency, never below
+what conf and the site ask for, and never shortened by an error, which is often quicker than a page.
+"""
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+
+from lib.config import CrawlSettings
+
+OK = 200
+
+
+class Throttle:
+    """The delay of one host, in seconds."""
+
+    def __init__(self, settings: CrawlSettings, least: float, adaptive: float | None) -> None:
+        self._settings, self._least, self._asked = settings, least, 0.0
+        self.adaptive = adaptive
+
+    def ask(self, crawl_delay: float) -> None:
+        """What robots.txt asks for; obeyed up to crawl.max_delay."""
+        self._asked = min(crawl_delay, self._settings.max_delay)
+
+    @property
+    def delay(self) -> float:
+        """Seconds between the starts of two requests."""
+        return max(self._least, self._asked, self.adaptive or 0.0)
+
+    def saw(self, status: int, latency: float) -> None:
+        """Learn from an answer."""
+        if not self._settings.adaptive:
+            return
+        target = latency / self._settings.target_concurrency
+        new = max(target, (self.delay + target) / 2)
+        new = min(max(new, self._least, self._asked), max(self._settings.max_delay, self._least))
+        if status == OK or new > self.delay:
+            self.adaptive = new
+
+
+def backoff(attempts: int, settings: CrawlSettings, chance: random.Random) -> float:
+    """Seconds before the next attempt after so many: exponential, the upper half of it by chance."""
+    longest = min(settings.backoff_limit, settings.backoff_seconds * 2 ** min(attempts - 1, 30))
+    return chance.uniform(longest / 2, longest)
+
+
+def retry_after(value: str | None, settings: CrawlSettings) -> float | None:
+    """Seconds that a Retry-After header asks for (a number or a date), bounded; None where it says nothing."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:12])
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    return min(max(0.0, seconds), settings.retry_after_limit)
