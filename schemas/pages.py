@@ -14,8 +14,9 @@ from pyspark.sql.types import (
 
 from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 
-HEADER = StructType([StructField("name", StringType(), False), StructField("value", StringType(), False)])
-LINK = StructType([StructField("url", StringType(), False), StructField("kind", StringType(), False)])
+# Delta enforces no NOT NULL within arrays and refuses to pretend.
+HEADER = StructType([StructField("name", StringType()), StructField("value", StringType())])
+LINK = StructType([StructField("url", StringType()), StructField("kind", StringType())])
 
 PAGES = Table(
     name="pages",

@@ -72,11 +72,17 @@ class Lane:
         while (request := await self._next()) is not None:
             if request.kind != "api" and self._rules is not None and not self._rules.allows(request.url):
                 await self._emit(_outcome(request, "forbidden"))
+            elif self._quota_is_used(request):
+                await self._emit(_outcome(request, "waiting"))
             elif await self._may_start(request):
                 await self._ask(request)
             else:
                 self._fresh.appendleft(request)
-                return
+                if not self._quota_is_used(request):
+                    return
+
+    def _quota_is_used(self, request: Request) -> bool:
+        return request.kind == "api" and self._state.quota_left == 0
 
     async def _next(self) -> Request | None:
         """The next request that is due before the deadline; None when there is none, or the host is left alone."""
@@ -96,7 +102,7 @@ class Lane:
     async def _may_start(self, request: Request) -> bool:
         """Wait for the host's next turn and take it; False when that comes after the deadline, or a quota is used."""
         async with self._turn:
-            if request.kind == "api" and self._state.quota_left == 0:
+            if self._quota_is_used(request):
                 return False
             while True:
                 due = max((self._state.last_request or 0.0) + self._throttle.delay, self._state.paused_until)

@@ -1,0 +1,313 @@
+"""Lanes against real servers: pace, robots, attempts, and that every request comes back as one outcome."""
+
+import asyncio
+import gzip
+import time
+import zlib
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from lib.config import CrawlSettings
+from lib.crawl.fetch import Answer
+from lib.crawl.lanes import fetch_hosts
+from lib.crawl.request import HostState, Link, Outcome, Request, RobotsRecord
+from tests.crawl.server import CLOSE, Answers, Server, answer, running
+
+NO_WAIT = {"backoff_seconds": 0.01, "backoff_limit": 0.05}
+
+
+def settings(**more: Any) -> CrawlSettings:
+    given = {
+        "contact": "a@b.example", "staging": "/tmp/x", "hosts": {"127.0.0.*:*": {}}, "delay": 0.0,
+        "seeds": ["http://127.0.0.1:1/category/category.nhn"], "allow_loopback": True,
+    }  # fmt: skip
+    return CrawlSettings.model_validate({**given, **NO_WAIT, **more})
+
+
+def fetch(
+    requests: list[Request], given: CrawlSettings, seconds: float = 5.0, states: dict[str, HostState] | None = None
+) -> tuple[dict[str, Outcome], dict[str, HostState]]:
+    """(outcome by path, state by host); checks that every request came back once."""
+    found: list[Outcome | HostState] = []
+
+    async def emit(one: Outcome | HostState) -> None:
+        found.append(one)
+
+    def no_links(_request: Request, _answer: Answer) -> list[Link]:
+        return []
+
+    asyncio.run(fetch_hosts(requests, states or {}, given, time.time() + seconds, emit, no_links))
+    outcomes = [one for one in found if isinstance(one, Outcome)]
+    assert Counter(one.url for one in outcomes) == Counter(request.url for request in requests)
+    hosts = {one.host: one for one in found if isinstance(one, HostState)}
+    return {one.url.partition(one.host)[2]: one for one in outcomes}, hosts
+
+
+def pages(server: Server, number: int = 1, **more: Any) -> list[Request]:
+    return [Request(server.url(f"/p{index}"), "product", server.host, 1, **more) for index in range(number)]
+
+
+def gaps(times: list[float]) -> list[float]:
+    ordered = sorted(times)
+    return [later - earlier for earlier, later in pairwise(ordered)]
+
+
+@pytest.mark.parametrize(("in_flight", "latency"), [(1, 0.0), (4, 0.06)])
+def test_the_rate_is_kept_and_nearly_reached(in_flight: int, latency: float) -> None:
+    with running(latency=latency) as server:
+        fetch(pages(server, 40), settings(delay=0.02, adaptive=False, hosts={"*": {"in_flight": in_flight}}))
+        # Arrivals jitter by a millisecond or so; over all of them the pace is exact.
+        times = sorted(server.times())
+        assert min(gaps(times)) > 0.015
+        assert 39 * 0.02 - 0.005 < times[-1] - times[0] < 39 * 0.02 / 0.9
+
+
+def test_without_a_delay_that_check_would_fail() -> None:
+    with running() as server:
+        fetch(pages(server, 40), settings(delay=0.0))
+        times = sorted(server.times())
+        assert min(gaps(times)) < 0.015
+        assert times[-1] - times[0] < 39 * 0.02 - 0.005
+
+
+def test_crawl_delay_is_obeyed_up_to_its_bound_and_paths_are_left_alone() -> None:
+    rules = b"User-agent: *\nCrawl-delay: 0.05\nDisallow: /p1\n"
+    with running({"/robots.txt": answer(rules)}) as server:
+        found, _ = fetch(pages(server, 4), settings())
+        assert {path: one.state for path, one in found.items()} == {
+            "/p0": "stored", "/p1": "forbidden", "/p2": "stored", "/p3": "stored",
+        }  # fmt: skip
+        assert "/p1" not in [path for _, path, _ in server.asked]
+        assert min(gaps([at for at, _, _ in server.asked])) > 0.045 - 0.005
+    with running({"/robots.txt": answer(rules.replace(b"0.05", b"999"))}) as server:
+        found, _ = fetch(pages(server, 3), settings(max_delay=0.05))
+        assert [one.state for one in found.values()].count("stored") == 2
+
+
+def test_the_delay_holds_from_one_round_to_the_next() -> None:
+    with running() as server:
+        given = settings(delay=0.4)
+        _, states = fetch(pages(server), given)
+        first = server.asked[-1][0]
+        fetch(pages(server), given, states=states)
+        assert [path for _, path, _ in server.asked] == ["/robots.txt", "/p0", "/p0"]  # robots.txt is remembered
+        assert server.asked[-1][0] - first > 0.39
+
+
+def test_a_slow_host_is_asked_less_often_and_a_quick_one_not_below_its_delay() -> None:
+    with running(latency=0.1) as server:
+        _, states = fetch(pages(server, 6), settings(delay=0.01))
+        assert 0.05 < (states[server.host].delay or 0) <= 0.12
+    with running() as server:
+        _, states = fetch(pages(server, 6), settings(delay=0.01))
+        assert (states[server.host].delay or 0) == pytest.approx(0.01, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("robots", "expected"),
+    [
+        (answer(b"", "404 Not Found"), "stored"),
+        (answer(b"", "403 Forbidden"), "stored"),
+        (answer(b"User-agent: *\nDisallow: /"), "forbidden"),
+        (answer(b"User-agent: catmatch\nDisallow: /\n\nUser-agent: *\nAllow: /"), "forbidden"),
+        (answer(bytes(range(256)) * 4000), "stored"),
+        (answer(b"", "301 Moved", "Location: http://elsewhere.example/robots.txt"), "forbidden"),
+        (answer(b"", "302 Found", "Location: /robots.txt"), "forbidden"),
+        (answer(b"", "500 Oops"), "failed"),
+        (CLOSE, "failed"),
+    ],
+)
+def test_robots_answers(robots: bytes, expected: str) -> None:
+    with running({"/robots.txt": robots}) as server:
+        found, _ = fetch(pages(server, 2), settings(max_attempts=2))
+        assert {one.state for one in found.values()} == {expected}
+        if expected != "stored":
+            assert not server.times()
+
+
+def test_while_robots_cannot_be_had_the_host_waits() -> None:
+    with running({"/robots.txt": answer(b"", "503 Busy", "Retry-After: 60")}) as server:
+        found, states = fetch(pages(server, 2), settings(), seconds=0.5)
+        assert {(one.state, one.attempts) for one in found.values()} == {("waiting", 0)}
+        assert all((one.not_before or 0) > time.time() + 50 for one in found.values())
+        assert len(server.asked) == 1
+        fetch(pages(server, 2), settings(), seconds=0.5, states=states)
+        assert len(server.asked) == 1  # the next round knows
+
+
+def late(first: bytes, *, times: int = 1) -> Any:
+    """`first` for so many times, then a page."""
+    return lambda asked: first if asked < times else answer()
+
+
+PASSING_FAULTS = {
+    "500": answer(b"", "500 Oops"), "408": answer(b"", "408 Timeout"), "closed": CLOSE,
+    "truncated": answer(b"half", "200 OK", "Connection: close", length=100),
+    "garbage": b"\x00\x01 no http\r\n\r\nConnection: close\r\n",
+    "bad gzip": answer(b"no gzip", "200 OK", "Content-Encoding: gzip"),
+    "429": answer(b"", "429 Too Many", "Retry-After: 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PASSING_FAULTS)
+def test_what_may_pass_is_tried_again(fault: str) -> None:
+    with running({"/p0": late(PASSING_FAULTS[fault])}) as server:
+        found, _ = fetch(pages(server), settings())
+        assert (found["/p0"].state, found["/p0"].status, found["/p0"].attempts) == ("stored", 200, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "error", "status", "attempts"),
+    [
+        (answer(b"", "404 Not Found"), "stored", None, 404, 1),
+        (answer(b"", "500 Oops"), "stored", None, 500, 3),
+        (CLOSE, "failed", "disconnected", None, 3),
+        (PASSING_FAULTS["truncated"], "failed", "truncated", None, 3),
+        (PASSING_FAULTS["bad gzip"], "failed", "bad_encoding", None, 3),
+        (answer(b"x" * 2000), "failed", "too_large", None, 1),
+        (answer(gzip.compress(bytes(10_000_000))[:900] + b"", length=900), "stored", None, 200, 1),
+        (answer(b"x", "200 OK", "Content-Encoding: br"), "failed", "bad_encoding", None, 1),
+    ],
+)
+def test_how_an_address_ends(given: bytes, state: str, error: str | None, status: int | None, attempts: int) -> None:
+    with running({"/p0": given}) as server:
+        found, _ = fetch(pages(server), settings(max_attempts=3, max_body_bytes=1000))
+        one = found["/p0"]
+        assert (one.state, one.error, one.status, one.attempts) == (state, error, status, attempts)
+
+
+def test_a_bomb_is_cut_at_its_bound() -> None:
+    bomb = gzip.compress(bytes(200_000_000))
+    with running({"/p0": answer(bomb, "200 OK", "Content-Encoding: gzip")}) as server:
+        found, _ = fetch(pages(server), settings(max_decoded_bytes=1_000_000))
+        assert (found["/p0"].state, found["/p0"].error) == ("failed", "decoded_too_large")
+
+
+def test_bodies_are_kept_unpacked_or_packed_alike() -> None:
+    text = "가나다".encode() * 100
+    raw = zlib.compressobj(wbits=-15)
+    packed: Answers = {
+        "/p0": answer(text),
+        "/p1": answer(gzip.compress(text), "200 OK", "Content-Encoding: gzip"),
+        "/p2": answer(zlib.compress(text), "200 OK", "Content-Encoding: deflate"),
+        "/p3": answer(raw.compress(text) + raw.flush(), "200 OK", "Content-Encoding: deflate", "Set-Cookie: a=b"),
+    }
+    with running(packed) as server:
+        found, _ = fetch(pages(server, 4), settings())
+        assert {gzip.decompress(one.body or b"") for one in found.values()} == {text}
+        assert len({one.hash for one in found.values()}) == 1
+        assert {one.body_bytes for one in found.values()} == {len(text)}
+        assert "set-cookie" not in dict(found["/p3"].headers)
+
+
+def test_a_redirect_is_a_page_with_one_link() -> None:
+    target = answer(b"", "302 Found", "Location: /p9#x")
+    outside = answer(b"", "302 Found", "Location: http://elsewhere.example/p9")
+    with running({"/p0": target, "/p1": outside}) as server:
+        given = settings(hosts={server.host: {}})
+        found, _ = fetch(pages(server, 2), given)
+        assert found["/p0"].links == (Link(server.url("/p9"), "product"),)
+        assert found["/p1"].links == ()
+        assert {(one.state, one.status, one.body) for one in found.values()} == {("stored", 302, None)}
+        assert [path for _, path, _ in server.asked] == ["/robots.txt", "/p0", "/p1"]
+
+
+def test_known_pages_are_asked_whether_they_changed() -> None:
+    with running({"/p0": answer(b"", "304 Not Modified", 'ETag: "1"')}) as server:
+        found, _ = fetch(pages(server, etag='"1"', last_modified="Thu, 01 Jan 2026 00:00:00 GMT"), settings())
+        assert (found["/p0"].state, found["/p0"].status, found["/p0"].hash) == ("stored", 304, None)
+        sent = server.asked[-1][2]
+        assert 'If-None-Match: "1"' in sent
+        assert "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT" in sent
+        assert "User-Agent: catmatch/1.0 (+a@b.example)" in sent
+
+
+def test_retry_after_leaves_the_whole_host_alone() -> None:
+    with running({"/p0": late(answer(b"", "429 Too Many", "Retry-After: 1"))}) as server:
+        fetch(pages(server, 3), settings())
+        pause = gaps(server.times())[0]
+        assert pause > 0.99
+    with running({"/p0": late(answer(b"", "500 Oops"))}) as server:  # the control: another fault pauses nothing
+        fetch(pages(server, 3), settings())
+        assert gaps(server.times())[0] < 0.5
+
+
+def test_a_retry_after_beyond_the_round_is_kept_for_the_next() -> None:
+    with running({"/p0": answer(b"", "429 Too Many", "Retry-After: 99999999")}) as server:
+        found, states = fetch(pages(server, 2), settings(retry_after_limit=100), seconds=1)
+        assert {one.state for one in found.values()} == {"waiting"}
+        assert all(90 < (one.not_before or 0) - time.time() < 101 for one in found.values())
+        fetch(pages(server, 2), settings(), seconds=1, states=states)
+        assert len(server.times()) == 1
+
+
+def test_after_the_deadline_nothing_starts() -> None:
+    with running(latency=0.3) as server:
+        found, _ = fetch(pages(server, 10), settings(), seconds=0.75)
+        counted = Counter((one.state, one.attempts) for one in found.values())
+        assert counted[("waiting", 0)] >= 6
+        assert len(server.times()) == counted[("stored", 1)] > 0
+
+
+def test_a_host_that_is_not_there_is_left_alone_and_at_last_given_up() -> None:
+    with running() as server:
+        gone = server.host
+    requests = [Request(f"http://{gone}/p{number}", "product", gone, 1) for number in range(50)]
+    given = settings(max_attempts=2, backoff_limit=30, backoff_seconds=0.001)
+    found, states = fetch(requests, given, seconds=0.2)
+    assert {one.state for one in found.values()} <= {"waiting", "failed"}
+    known = HostState(gone, robots=RobotsRecord(""), failures=10)
+    found, states = fetch(requests, given, states={gone: known})
+    assert {(one.state, one.error) for one in found.values()} == {("failed", "host_unreachable")}
+    assert states[gone].failures == 0
+
+
+def test_hosts_that_are_not_allowed_are_never_asked() -> None:
+    with running() as server:
+        found, _ = fetch(pages(server), settings(hosts={"shop.example": {}}))
+        assert (found["/p0"].state, found["/p0"].error) == ("failed", "not_allowed")
+        assert not server.asked
+
+
+def test_loopback_is_refused_unless_allowed() -> None:
+    with running() as server:
+        given = settings(allow_loopback=False, max_attempts=1)
+        found, _ = fetch(pages(server), given, states={server.host: HostState(server.host, robots=RobotsRecord(""))})
+        assert (found["/p0"].state, found["/p0"].error) == ("failed", "refused_address")
+        assert not server.asked
+
+
+def test_an_api_gets_its_secret_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as server:
+        api = {"name": "shop", "url": server.url("/v1/search/shop.json")}
+        asked = [Request(server.url("/v1/search/shop.json?query=a"), "api", server.host, 0), *pages(server)]
+        found, _ = fetch(asked, settings(apis=[api], hosts={"*": {"in_flight": 1}}))
+        assert found["/v1/search/shop.json?query=a"].error == "no_secret"
+        monkeypatch.setenv("CATMATCH_API_CLIENT_ID", "id-of-ours")
+        monkeypatch.setenv("CATMATCH_API_CLIENT_SECRET", "a-secret-of-ours")
+        found, states = fetch(asked, settings(apis=[api]), states={server.host: HostState(server.host, quota_left=1)})
+        sent = {path: head for _, path, head in server.asked}
+        assert "X-Naver-Client-Secret: a-secret-of-ours" in sent["/v1/search/shop.json?query=a"]
+        assert "a-secret-of-ours" not in sent["/p0"] + sent["/robots.txt"] + repr(found) + repr(states)
+        assert states[server.host].quota_left == 0
+
+
+def test_a_used_up_quota_leaves_its_requests_waiting_and_pages_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATMATCH_API_CLIENT_ID", "id-of-ours")
+    monkeypatch.setenv("CATMATCH_API_CLIENT_SECRET", "a-secret-of-ours")
+    with running() as server:
+        api = {"name": "shop", "url": server.url("/v1/search/shop.json")}
+        queries = [Request(server.url(f"/v1/search/shop.json?query={n}"), "api", server.host, 0) for n in range(4)]
+        known = {server.host: HostState(server.host, quota_left=2)}
+        found, _ = fetch([*queries, *pages(server, 3)], settings(apis=[api]), states=known)
+        assert Counter((one.kind, one.state) for one in found.values()) == {
+            ("api", "stored"): 2, ("api", "waiting"): 2, ("product", "stored"): 3,
+        }  # fmt: skip
+
+
+def test_states_survive_as_text() -> None:
+    state = HostState("a.example:81", 1.5, 0.25, 3.0, 2, RobotsRecord("User-agent: *", 1, 2.0), 7)
+    assert HostState.from_json(state.to_json()) == state
