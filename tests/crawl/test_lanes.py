@@ -55,22 +55,25 @@ def gaps(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(ordered)]
 
 
+def keeps_to(times: list[float], delay: float, together: int = 6) -> bool:
+    """Whether no so many requests together came sooner than the delay allows; arrivals jitter by some milliseconds."""
+    ordered = sorted(times)
+    spans = [last - first for first, last in zip(ordered, ordered[together - 1 :], strict=False)]
+    return min(spans) > (together - 1) * delay - 0.015
+
+
 @pytest.mark.parametrize(("in_flight", "latency"), [(1, 0.0), (4, 0.06)])
 def test_the_rate_is_kept_and_nearly_reached(in_flight: int, latency: float) -> None:
     with running(latency=latency) as server:
         fetch(pages(server, 40), settings(delay=0.02, adaptive=False, hosts={"*": {"in_flight": in_flight}}))
-        # Arrivals jitter by a millisecond or so; over all of them the pace is exact.
-        times = sorted(server.times())
-        assert min(gaps(times)) > 0.015
-        assert 39 * 0.02 - 0.005 < times[-1] - times[0] < 39 * 0.02 / 0.9
+        assert keeps_to(server.times(), 0.02)
+        assert max(server.times()) - min(server.times()) < 39 * 0.02 / 0.75
 
 
 def test_without_a_delay_that_check_would_fail() -> None:
     with running() as server:
         fetch(pages(server, 40), settings(delay=0.0))
-        times = sorted(server.times())
-        assert min(gaps(times)) < 0.015
-        assert times[-1] - times[0] < 39 * 0.02 - 0.005
+        assert not keeps_to(server.times(), 0.02)
 
 
 def test_crawl_delay_is_obeyed_up_to_its_bound_and_paths_are_left_alone() -> None:
@@ -81,7 +84,7 @@ def test_crawl_delay_is_obeyed_up_to_its_bound_and_paths_are_left_alone() -> Non
             "/p0": "stored", "/p1": "forbidden", "/p2": "stored", "/p3": "stored",
         }  # fmt: skip
         assert "/p1" not in [path for _, path, _ in server.asked]
-        assert min(gaps([at for at, _, _ in server.asked])) > 0.045 - 0.005
+        assert keeps_to([at for at, _, _ in server.asked], 0.05, together=2)
     with running({"/robots.txt": answer(rules.replace(b"0.05", b"999"))}) as server:
         found, _ = fetch(pages(server, 3), settings(max_delay=0.05))
         assert [one.state for one in found.values()].count("stored") == 2
