@@ -47,7 +47,8 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
 	$(RUN) -m pytest -q $(TESTS)
 
-soak: $(READY) ## what is too long for make test: the market at 2 and 4 million offers
+soak: $(READY) ## what is too long for make test: twenty killed crawls, the market at 2 and 4 million offers
+	$(RUN) -m pytest -q -s -m soak
 	$(RUN) benchmarks/scale.py
 
 lint: $(READY) ## ruff, mypy and the order of imports

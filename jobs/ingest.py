@@ -33,7 +33,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         return ingest(spark, settings, config.storage.warehouse, month)
 
     return run_stage(
-        spark, STAGE, config, month, fingerprints(settings, month), work,
+        spark, STAGE, config, month, fingerprints(spark, settings, config.storage.warehouse, month), work,
         tables_written={"products": PRODUCTS, "rejects": REJECTS}, force=force,
     )  # fmt: skip
 

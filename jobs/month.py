@@ -9,7 +9,20 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
-from jobs import evaluate, ingest, market, normalize, report, score, shards, tokenize, train, vocabulary, word2vec
+from jobs import (
+    crawl,
+    evaluate,
+    ingest,
+    market,
+    normalize,
+    report,
+    score,
+    shards,
+    tokenize,
+    train,
+    vocabulary,
+    word2vec,
+)
 from lib import command, config, manifest, months
 from lib.config import Config
 from lib.errors import UserError
@@ -28,6 +41,8 @@ def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> N
     """All stages of one month; stages whose inputs did not change are skipped."""
     if loaded.market is not None:
         market.run(spark, loaded, month, force)
+    if loaded.crawl is not None:
+        crawl.run(spark, loaded, month, force)
     ingest.run(spark, loaded, month, force)
     bring_earlier_months_up_to_date(spark, loaded, month)
     for stage in (*TEXT, *LEARN):

@@ -298,8 +298,12 @@ class Source(Settings):
     """One kind of delivery: where its files lie and how their columns become offers."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    kind: Literal["ep", "api", "table"] = Field(description="EP 3.0 feed, Search API items, or anything with columns")
-    path: Annotated[str, Field(min_length=1)] = Field(description="glob; {month} may stand in it; plain, .gz or .xz")
+    kind: Literal["pages", "ep", "api", "table"] = Field(
+        description="crawled pages, EP 3.0 feed, Search API items, or anything with columns"
+    )
+    path: Text | None = Field(
+        default=None, description="glob; {month} may stand in it; plain, .gz or .xz; not for kind pages"
+    )
     format: Literal["tsv", "csv", "json", "jsonl", "parquet"] = Field(
         default="tsv", description="tsv has no quoting and is read in parallel; csv is quoted"
     )
@@ -316,11 +320,15 @@ class Source(Settings):
     missing: list[str] = Field(default_factory=list, description="texts that stand for 'no value', such as '#'")
     filters: list[RowFilter] = Field(default_factory=list)
     taxonomy: TaxonomySettings | None = Field(
-        default=None, description="kind api: the tree that category1..4 is looked up in for cat_id"
+        default=None, description="kinds api and pages: the tree that category1..4 is looked up in for cat_id"
     )
 
     @model_validator(mode="after")
     def _columns_belong_to_tables(self) -> "Source":
+        if (self.kind == "pages") != (self.path is None):
+            raise ValueError("pages come from the table `pages` and have no path; every other kind needs a path")
+        if self.kind == "pages" and self.filters:
+            raise ValueError("filters are for files; crawled pages have none")
         if self.kind == "table" and "prod_nm" not in self.columns:
             raise ValueError("a table needs columns.prod_nm, the column that holds the offer's name")
         if self.kind != "table" and (self.columns or self.constants or self.category_path):
@@ -329,8 +337,8 @@ class Source(Settings):
             raise ValueError("an EP feed is tab separated (format: tsv); for another layout use kind: table")
         if self.kind == "api" and self.format not in ("json", "jsonl"):
             raise ValueError("Search API items are JSON (format: json or jsonl)")
-        if self.taxonomy is not None and self.kind != "api":
-            raise ValueError("taxonomy is for kind api; other sources deliver the leaf's id as cat_id")
+        if self.taxonomy is not None and self.kind not in ("api", "pages"):
+            raise ValueError("taxonomy is for kinds api and pages; other sources deliver the leaf's id as cat_id")
         return self
 
 

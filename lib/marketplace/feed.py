@@ -157,7 +157,7 @@ def offers(market: Market, month: str, slots: Integers) -> pd.DataFrame:
     made = {
         "id": own,
         "title": names.titles(),
-        "price_pc": _prices(market, month, at).astype(str),
+        "price_pc": prices(market, month, at).astype(str),
         "link": [f"{site}/goods/{number}" for site, number in zip(prefix, own, strict=True)],
         "image_link": [f"{site}/pictures/{number}.jpg" for site, number in zip(prefix, products, strict=True)],
     }
@@ -171,7 +171,7 @@ def offers(market: Market, month: str, slots: Integers) -> pd.DataFrame:
 _TRUTH = ["product_id", "cat_id"]
 
 
-def _prices(market: Market, month: str, at: Listings) -> Integers:
+def prices(market: Market, month: str, at: Listings) -> Integers:
     """Won, in tens: log-normal over products, a few per cent up and down between malls and months."""
     chance = market.chance
     middle = np.array([_PRICE_MIDDLE[leaf.thing.kind] for leaf in market.taxonomy.leaves])[at.leaf]

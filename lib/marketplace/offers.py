@@ -90,7 +90,7 @@ class Market:
         phase = self.chance.below("phase", life, item)
         generation = (number + phase) // life
         birth = generation * life - phase
-        leaf = self._leaf(birth, item, generation)
+        leaf = self.leaf_of(birth, item, generation)
         given = self._given(leaf, slots, generation)
         return Listings(slots, generation, item, birth, leaf, given, self.malls.of(slots, generation))
 
@@ -113,7 +113,8 @@ class Market:
         weights[order] = np.arange(1, self.settings.leaves + 1) ** -self.settings.tail
         return weights
 
-    def _leaf(self, birth: Integers, item: Integers, generation: Integers) -> Integers:
+    def leaf_of(self, birth: Integers, item: Integers, generation: Integers) -> Integers:
+        """The true leaf of each product."""
         drawn = self.chance.uniform("leaf", item, generation)
         leaf = np.zeros(len(item), dtype=np.int64)
         for month in np.unique(birth).tolist():

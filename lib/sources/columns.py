@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.config import Source
+from lib.crawl.parsers.item import FIELDS
 from lib.errors import UserError
 
 # Control characters, and the separators that some readers take for line ends: a name has no use for them. (NUL is a
@@ -38,6 +39,9 @@ API_FIELDS = {
     "maker_nm": "maker",
 }
 API_PATH = ("category1", "category2", "category3", "category4")
+# What the parsers of pages find beside offer fields: the platform's own path, for the taxonomy.
+PATH = "path"
+PAGE_FIELDS = {field: field for field in FIELDS if field != PATH}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def columns_of(source: Source) -> Columns:
     filtered = [row_filter.column for row_filter in source.filters]
     if source.kind == "ep":
         return _columns(EP_FIELDS, filtered, ["id", "title", *filtered])
+    if source.kind == "pages":
+        return _columns(PAGE_FIELDS, [PATH], [])
     if source.kind == "api":
         return _columns(API_FIELDS, [*API_PATH, *filtered], [])
     fields: dict[str, str] = {str(field): column for field, column in source.columns.items()}

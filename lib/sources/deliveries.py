@@ -17,6 +17,7 @@ from lib.sources import files
 from lib.sources.columns import Columns, columns_of
 from lib.sources.lines import TAB, by_header, read_lines
 from lib.sources.offers import offers
+from lib.sources.pages import PARSED, check_layout, parsed_pages, records
 from lib.sources.records import convert
 from lib.sources.staging import Delivery, Part, Staging
 
@@ -51,13 +52,23 @@ class _Group:
 
 
 def read_deliveries(
-    spark: SparkSession, settings: IngestSettings, sources: Sequence[Source], month: str, staging: Staging
-) -> Reading:
-    """Stage the sources' files and read them."""
+    spark: SparkSession, settings: IngestSettings, sources: Sequence[Source], month: str, staging: Staging,
+    warehouse: str = "",
+) -> Reading:  # fmt: skip
+    """Stage the sources' files and read them.
+
+    Args:
+        warehouse: where crawled pages are, for sources of that kind.
+    """
     groups: list[_Group] = []
     counted: dict[str, int] = {}
     rank = 0
     for source in sources:
+        if source.kind == "pages":
+            groups.append(_page_group(spark, settings, source, month, staging, warehouse, rank))
+            rank += 1
+            counted[source.name] = 0
+            continue
         deliveries = list(_deliveries(source, files.delivered(source, month), rank))
         rank += len(deliveries)
         counted[source.name] = len(deliveries)
@@ -122,11 +133,26 @@ def _converted_group(
         F.substring("_metadata.file_name", 2, 19).cast("long").alias("part"),
         F.lit(0).cast("long").alias("block"),
         F.col("position").alias("row"),
-        "position", "raw", "problem", "cells",
+        "position", F.lit(None).cast("string").alias("file"), "raw", "problem", "cells",
     )  # fmt: skip
     places = {name: place for place, name in enumerate(columns.wanted)}
     found = offers(_with_malls(spark, records, source, parts), places, columns, source, settings)
     return _Group(_with_taxonomy(spark, found, source, month), None, parts, 0)
+
+
+def _page_group(
+    spark: SparkSession, settings: IngestSettings, source: Source, month: str, staging: Staging, warehouse: str,
+    rank: int,
+) -> _Group:  # fmt: skip
+    """The month's crawled pages, parsed once into the staging folder."""
+    columns = columns_of(source)
+    part = staging.part(Delivery(rank, Path("pages"), None, source.encoding), suffix="parquet")
+    parsed_pages(spark, warehouse, month, columns).write.parquet(str(part.path))
+    parsed = spark.read.schema(PARSED).parquet(str(part.path))
+    check_layout(parsed, columns, month)
+    places = {name: place for place, name in enumerate(columns.wanted)}
+    found = offers(_with_malls(spark, records(parsed, part.number), source, [part]), places, columns, source, settings)
+    return _Group(_with_taxonomy(spark, found, source, month), None, [part], 0)
 
 
 def _stretches(records: DataFrame) -> DataFrame:
@@ -150,13 +176,13 @@ def _text(value: str | None) -> Column:
 
 
 def _with_taxonomy(spark: SparkSession, found: DataFrame, source: Source, month: str) -> DataFrame:
-    """Fill cat_id of API items by looking their path up; drop the path."""
+    """Fill cat_id of items that carry only a path by looking it up; drop the path."""
     if source.taxonomy is None:
         return found.drop("path")
     rows = list(_leaves(taxonomy_file(source.taxonomy, month), source.taxonomy))
     leaves = spark.createDataFrame(rows, "path string, leaf string").dropDuplicates(["path"])
     looked_up = found.join(F.broadcast(leaves), "path", how="left")
-    return looked_up.withColumn("cat_id", F.col("leaf")).drop("path", "leaf")
+    return looked_up.withColumn("cat_id", F.coalesce("cat_id", "leaf")).drop("path", "leaf")
 
 
 def taxonomy_file(settings: TaxonomySettings, month: str) -> Path:

@@ -30,6 +30,7 @@ def delivered(source: Source, month: str) -> list[Path]:
     Raises:
         UserError: there is none, or one's name cannot be used; names the pattern or the file.
     """
+    assert source.path is not None, "pages are no files"
     pattern = source.path.replace("{month}", month)
     # Path.glob takes no absolute pattern.
     found = sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207

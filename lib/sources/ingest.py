@@ -16,22 +16,37 @@ from lib.sources import files
 from lib.sources.deliveries import taxonomy_file
 from lib.sources.sorting import Sorted, sort_out
 from lib.sources.staging import Staging
+from schemas.pages import PAGES
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
 
 
-def fingerprints(settings: IngestSettings, month: str) -> dict[str, str]:
-    """Content of each source's files of the month (and of its taxonomy), for the skip key.
+def fingerprints(spark: SparkSession, settings: IngestSettings, warehouse: str, month: str) -> dict[str, str]:
+    """Content of each source's files or pages of the month (and of its taxonomy), for the skip key.
 
     Raises:
-        UserError: a source has no file.
+        UserError: a source has no file, or the month was not crawled.
     """
     found = {}
     for source in settings.sources:
-        found[source.name] = files.fingerprint(files.delivered(source, month))
+        if source.kind == "pages":
+            found[source.name] = _pages_fingerprint(spark, warehouse, source, month)
+        else:
+            found[source.name] = files.fingerprint(files.delivered(source, month))
         if source.taxonomy is not None:
             found[f"{source.name} taxonomy"] = files.fingerprint([taxonomy_file(source.taxonomy, month)])
     return found
+
+
+def _pages_fingerprint(spark: SparkSession, warehouse: str, source: Source, month: str) -> str:
+    stored = (
+        tables.fingerprint(spark, warehouse, PAGES, month=month) if tables.exists(spark, warehouse, PAGES) else None
+    )
+    if stored is None or stored.rows == 0:
+        raise UserError(
+            f"ingest source {source.name}: no page of {month} is stored; run jobs/crawl.py --month {month} first"
+        )
+    return str(stored)
 
 
 def ingest(spark: SparkSession, settings: IngestSettings, warehouse: str, month: str) -> Outcome:
@@ -46,7 +61,7 @@ def ingest(spark: SparkSession, settings: IngestSettings, warehouse: str, month:
     for batch, sources in groupby(by_batch, key=lambda source: batch_of(source, month)):
         delivering = list(sources)
         with Staging(settings.staging, settings.max_bytes) as staging:
-            found = sort_out(spark, settings, delivering, month, staging)
+            found = sort_out(spark, settings, delivering, month, staging, warehouse)
             _ingest_batch(spark, warehouse, {"month": month, "batch": batch}, delivering, found, outcome)
     return outcome
 

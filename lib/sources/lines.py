@@ -75,8 +75,8 @@ def read_lines(spark: SparkSession, parts: Sequence[Part], header: Header, separ
     """Every line of the parts, the headers included.
 
     Returns:
-        part, block and block_bytes (where Spark cut the part), row (order within the partition), position (null),
-        raw (binary), problem (a code, or null), cells (texts in the header's order).
+        part, block and block_bytes (where Spark cut the part), row (order within the partition), position and file
+        (null: the part tells), raw (binary), problem (a code, or null), cells (texts in the header's order).
     """
     lines = spark.read.text([str(part.path) for part in parts], lineSep="\n").select(
         F.substring("_metadata.file_name", 2, 19).cast("long").alias("part"),
@@ -91,7 +91,7 @@ def read_lines(spark: SparkSession, parts: Sequence[Part], header: Header, separ
     cells = F.split(_without_controls(separator), _quoted(separator), len(header.names) + 1)
     read = lines.withColumn("cells", cells)
     return read.select(
-        "part", "block", "block_bytes", "row", "position",
+        "part", "block", "block_bytes", "row", "position", F.lit(None).cast("string").alias("file"),
         F.col("value").cast("binary").alias("raw"),
         _problem(header, longest).alias("problem"),
         "cells",

@@ -17,12 +17,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lib.config import IngestSettings, RowFilter, Source
-from lib.sources.columns import API_PATH, Columns
+from lib.sources.columns import API_PATH, PATH, Columns
 
 TEXT_FIELDS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4", "brnd_nm", "maker_nm",
                "mall_brnd_nm", "mall_maker_nm")  # fmt: skip
 # What carries a row through duplicates and positions, beside the fields of `products`.
-TRACE = ("part", "block", "row", "position", "raw")
+TRACE = ("part", "block", "row", "position", "file", "raw")
 LONGEST_ID = 200
 LONGEST_URL = 2048
 # Blanks that are none to `trim`: no-break, ideographic and zero-width space, byte order mark.
@@ -168,7 +168,9 @@ class _Cells:
         return F.when(on_web & (F.length(url) <= LONGEST_URL), url)
 
     def path(self) -> Column:
-        """The platform's category path of an API item as one text; null for other kinds."""
+        """The platform's category path of an API item or page as one text; null for other kinds."""
+        if self.source.kind == "pages":
+            return self.column(PATH)
         if self.source.kind != "api":
             return F.lit(None).cast("string")
         return F.concat_ws("\t", *[self.column(name) for name in API_PATH])

@@ -73,8 +73,9 @@ def convert(staging: Staging, source: Source, delivery: Delivery, columns: Colum
     return part
 
 
-def _clean(cells: Sequence[str | None]) -> list[str | None]:
-    return [cell and _CONTROL.sub(" ", cell) for cell in cells]
+def clean(cell: str | None) -> str | None:
+    """A cell with blanks for control characters."""
+    return cell and _CONTROL.sub(" ", cell)
 
 
 Reader = Callable[[Delivery, Source, Columns, int], Iterator[Record]]
@@ -97,7 +98,7 @@ def _batch(rows: Sequence[Record], width: int) -> pa.RecordBatch:
             pa.array([row.position for row in rows], pa.int64()),
             pa.array([row.raw[:RAW_BYTES] for row in rows], pa.binary()),
             pa.array([row.problem for row in rows], pa.string()),
-            pa.array([nothing if row.problem else _clean(row.cells) for row in rows], pa.list_(pa.string())),
+            pa.array([nothing if row.problem else list(map(clean, row.cells)) for row in rows], pa.list_(pa.string())),
         ],
         schema=SCHEMA,
     )
@@ -227,7 +228,7 @@ def _json_records(delivery: Delivery, source: Source, columns: Columns, longest:
             f"{delivery.file} is no JSON document ({error}); deliver it again or correct `format`"
         ) from None
     for index, item in enumerate(_items(document, delivery.file)):
-        raw = _as_bytes(item, delivery.encoding)
+        raw = as_bytes(item, delivery.encoding)
         yield _json_record(index, raw, item, source, columns, longest)
 
 
@@ -269,10 +270,10 @@ def _json_record(position: int, raw: bytes, item: Any, source: Source, columns: 
     cells = [_text(item.get(name)) for name in columns.wanted]
     if source.kind == "api":
         cells = [cell and html.unescape(_MARK.sub("", cell)) for cell in cells]
-    return Record(position, raw, cells, _text_problem(cells))
+    return Record(position, raw, cells, text_problem(cells))
 
 
-def _as_bytes(item: Any, encoding: Encoding = "utf-8") -> bytes:
+def as_bytes(item: Any, encoding: Encoding = "utf-8") -> bytes:
     """The item as JSON in the encoding it came in; bytes that could not be decoded come out as they were."""
     try:
         return json.dumps(item, ensure_ascii=False).encode(encoding, "surrogateescape")
@@ -289,7 +290,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _text_problem(cells: Iterable[str | None]) -> str | None:
+def text_problem(cells: Iterable[str | None]) -> str | None:
     """Undecodable bytes came through as lone surrogates, and JSON can spell them too: neither is text."""
     for cell in cells:
         if cell and _SURROGATE.search(cell):
@@ -320,9 +321,9 @@ def _parquet_batch(batch: pa.RecordBatch, start: int, columns: Columns, longest:
     texts = {name: _column_texts(batch.column(name)) for name in batch.schema.names}
     for row in range(batch.num_rows):
         item = {name: values[row] for name, values in texts.items()}
-        raw = _as_bytes(item)
+        raw = as_bytes(item)
         cells = [item.get(name) for name in columns.wanted]
-        problem = "overlong_line" if len(raw) > longest else _text_problem(cells)
+        problem = "overlong_line" if len(raw) > longest else text_problem(cells)
         yield Record(start + row, raw, cells, problem)
 
 

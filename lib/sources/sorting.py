@@ -54,10 +54,11 @@ class Sorted:
 
 
 def sort_out(
-    spark: SparkSession, settings: IngestSettings, sources: Sequence[Source], month: str, staging: Staging
-) -> Sorted:
+    spark: SparkSession, settings: IngestSettings, sources: Sequence[Source], month: str, staging: Staging,
+    warehouse: str = "",
+) -> Sorted:  # fmt: skip
     """Read a batch's deliveries and tell products from rejects; writes nothing outside the staging folder."""
-    reading = read_deliveries(spark, settings, sources, month, staging)
+    reading = read_deliveries(spark, settings, sources, month, staging, warehouse)
     verdicts = _verdicts(reading.offers, staging)
     blocks = _blocks(reading, staging)
     # `row` keeps the conditions where they are (lib/sources/offers.py).
@@ -126,14 +127,14 @@ def _if_any(rows: DataFrame) -> DataFrame | None:
 
 def _rejects(bad: DataFrame, blocks: DataFrame | None, parts: Sequence[Part], staging: Staging) -> DataFrame:
     """The columns of `rejects` but month and batch; header lines at their place are no records."""
-    traced = bad.select(*PLACE, "position", "raw", "reasons", "source")
+    traced = bad.select(*PLACE, "position", "file", "raw", "reasons", "source")
     if blocks is not None:
         located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder), RAW_BYTES)
         traced = traced.where("position IS NOT NULL").unionByName(located)
     rows = [(part.number, part.delivery.file.as_posix(), part.origin, part.path.suffix == ".txt") for part in parts]
-    origins = bad.sparkSession.createDataFrame(rows, "part long, file string, origin long, lines boolean")
-    placed = traced.join(F.broadcast(origins), "part", how="inner").withColumn(
-        "position", F.col("position") + F.col("origin")
+    origins = bad.sparkSession.createDataFrame(rows, "part long, delivered string, origin long, lines boolean")
+    placed = traced.join(F.broadcast(origins), "part", how="inner").withColumns(
+        {"position": F.col("position") + F.col("origin"), "file": F.coalesce("file", "delivered")}
     )
     header = F.col("lines") & (F.col("position") == 0)
     return placed.where(~header).select("source", "file", "position", "reasons", "raw")

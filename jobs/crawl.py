@@ -1,0 +1,70 @@
+"""Crawl a month: pages from the allowed hosts and APIs into `pages`, politely, and resumable wherever it stops.
+
+spark-submit jobs/crawl.py --conf conf/local.yaml --month 2026-01      (--force asks again for what failed)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from lib import artefact, tables
+from lib.categories.taxonomy import read_taxonomy, taxonomy_path
+from lib.command import run_stage_job
+from lib.config import Config, CrawlSettings
+from lib.crawl.counters import counters, states
+from lib.crawl.crawl import Crawl
+from lib.errors import UserError
+from lib.manifest import Manifest, Outcome, Stage, run_stage
+from lib.marketplace.site.process import serving
+from schemas.pages import PAGES
+
+# How fast and in what portions it crawls changes nothing of what it finds.
+STAGE = Stage(
+    "crawl",
+    revision=1,
+    config_keys=(
+        "crawl.hosts", "crawl.seeds", "crawl.category_url", "crawl.kinds", "crawl.apis", "crawl.detail_share",
+        "crawl.max_pages", "crawl.max_pages_per_host", "crawl.max_depth", "crawl.max_list_pages", "crawl.agent",
+        "crawl.max_body_bytes", "crawl.max_decoded_bytes", "market",
+    ),
+)  # fmt: skip
+
+
+def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
+    """Crawl the month unless it is crawled already; a crawl that was stopped goes on where its pages end."""
+    if config.crawl is None:
+        raise UserError("this configuration has no crawl section; take conf/local.yaml or add one (README, Crawl)")
+    needs_leaves = config.crawl.category_url is not None or bool(config.crawl.apis)
+    inputs = {"taxonomy": artefact.sha256(taxonomy_path(config.categories.taxonomy, month))} if needs_leaves else {}
+
+    def work(_key: str) -> Outcome:
+        leaves = read_taxonomy(config.categories, month)[0] if needs_leaves else []
+        with reachable(config, month) as settings:
+            crawl = Crawl(spark, settings, config.storage.warehouse, month)
+            crawl.run([(leaf.cat_id, leaf.path[-1]) for leaf in leaves], try_again=force)
+        exits = states(crawl.frontier)
+        outcome = Outcome(rows_in=sum(exits.values()), exits=exits, facts=counters(crawl.frontier))
+        where = {"month": month}
+        outcome.wrote(PAGES, where, tables.fingerprint(spark, config.storage.warehouse, PAGES, **where))
+        return outcome
+
+    return run_stage(spark, STAGE, config, month, inputs, work, tables_written={"pages": PAGES}, force=force)
+
+
+@contextmanager
+def reachable(config: Config, month: str) -> Iterator[CrawlSettings]:
+    """The crawl's settings, with the embedded site running while they name its port."""
+    assert config.crawl is not None
+    if not config.crawl.on_embedded_site:
+        yield config.crawl
+        return
+    if config.market is None:
+        raise UserError("crawl names {port}, the embedded site's, but there is no market section to serve; name a port")
+    with serving(config.market, month, remembered=Path(config.storage.state) / "site.port") as port:
+        yield config.crawl.at_port(port)
+
+
+if __name__ == "__main__":
+    run_stage_job("crawl", __doc__, run)

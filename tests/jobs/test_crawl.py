@@ -1,0 +1,102 @@
+"""The crawl job: skipped when done, resumed wherever it was killed, and ingest finds in its pages what was on the site."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from jobs import crawl, ingest
+from lib import tables
+from lib.config import Config
+from lib.marketplace.offers import market_of, settings_text
+from schemas.pages import PAGES
+from schemas.products import PRODUCTS
+from tests.conftest import ROOT
+from tests.crawl.market_site import MONTH, OFFERS, Serve, Served, serve
+from tests.crawl.test_crawl import requests
+
+__all__ = ["serve"]
+ROUND_PAGES = 30
+# Deaths with seeds of their own: one in `make test`, the others in `make soak`.
+SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 22))]
+
+
+def deliver(site: Served) -> None:
+    """Write the taxonomy, as the market stage does."""
+    folder = Path(site.market.deliveries) / MONTH
+    folder.mkdir(parents=True)
+    market_of(settings_text(site.market)).taxonomy.write(folder / "taxonomy.csv")
+
+
+def in_another_warehouse(config: Config, folder: Path) -> Config:
+    storage = config.storage.model_copy(update={"warehouse": str(folder / "warehouse")})
+    assert config.crawl is not None
+    apart = config.crawl.model_copy(update={"staging": str(folder / "crawl")})
+    return config.model_copy(update={"storage": storage, "crawl": apart})
+
+
+def products(spark: SparkSession, config: Config) -> list[tuple[object, ...]]:
+    """Ingest the pages; the month's products in order of id."""
+    ingest.run(spark, config, MONTH)
+    return [tuple(row) for row in tables.read(spark, config.storage.warehouse, PRODUCTS, month=MONTH)
+            .orderBy("product_id").collect()]  # fmt: skip
+
+
+def test_a_month_is_crawled_once_and_its_pages_hold_every_offer(spark: SparkSession, serve: Serve) -> None:
+    site = serve(crawl__detail_share=0.1)
+    deliver(site)
+    first = crawl.run(spark, site.config, MONTH)
+    assert first.exits == {"stored": first.facts["pages"]}
+    assert crawl.run(spark, site.config, MONTH).skipped
+    found = products(spark, site.config)
+    market = market_of(settings_text(site.market))
+    listings = market.listings(MONTH, np.arange(OFFERS))
+    assert [row[2] for row in found] == sorted(market.product_ids(listings))
+
+
+def killed_at(config_file: Path, site: Served, asked: int) -> None:
+    """Run the job in a process of its own and kill it, workers and all, once the site was asked so often."""
+    command = [sys.executable, "jobs/crawl.py", "--conf", str(config_file), "--month", MONTH]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE) as job:
+        while job.poll() is None and (not site.log.exists() or sum(1 for _ in requests(site)) < asked):
+            time.sleep(0.05)
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+        assert job.wait() in (0, -signal.SIGKILL), job.stderr.read().decode() if job.stderr else ""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_anywhere_it_goes_on_and_leaves_the_same_products(
+    spark: SparkSession, serve: Serve, tmp_path: Path, seed: int
+) -> None:
+    print(f"seed {seed}")
+    site = serve(
+        crawl__detail_share=0.5, crawl__round_pages=ROUND_PAGES, crawl__delay=0.01, market__site__latency_seconds=0.02
+    )
+    deliver(site)
+    config_file = tmp_path / "conf.yaml"
+    config_file.write_text(yaml.safe_dump(site.config.model_dump(mode="json", by_alias=True)))
+    killed_at(config_file, site, asked=random.Random(seed).randint(1, 200))
+    time.sleep(2)  # the server's log, and workers that outlive their driver for a moment
+    crawl.run(spark, site.config, MONTH)
+    pages = tables.read(spark, site.config.storage.warehouse, PAGES, month=MONTH)
+    urls = Counter(row.url for row in pages.select("url").collect())
+    assert set(urls.values()) == {1}
+    time.sleep(1.5)
+    asked = Counter(record["host"] + record["path"] for record in requests(site) if record["path"] != "/robots.txt")
+    assert set(asked.values()) <= {1, 2}
+    assert sum(1 for times in asked.values() if times == 2) <= ROUND_PAGES
+
+    whole = in_another_warehouse(site.config, tmp_path / "whole")
+    crawl.run(spark, whole, MONTH)
+    assert products(spark, site.config) == products(spark, whole)
