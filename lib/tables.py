@@ -91,13 +91,12 @@ def read_month(spark: SparkSession, warehouse: str, table: Table, month: str) ->
     return frame
 
 
-def write(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = None) -> Fingerprint:
-    """Write the frame by the table's write mode and return the fingerprint of what was given.
+def write(frame: DataFrame, warehouse: str, table: Table, where: Slice) -> Fingerprint:
+    """Write a slice of a REPLACE or WRITE_ONCE table and return the fingerprint of what was given.
 
     Args:
-        frame: the schema's columns, in any order. For REPLACE and WRITE_ONCE all rows lie in `where`.
-        where: value of each slice column, for REPLACE and WRITE_ONCE; for MERGE, if given, all rows lie in it, and
-            only there it is looked for their keys.
+        frame: the schema's columns, in any order; all rows lie in `where`.
+        where: value of each slice column.
 
     Raises:
         UserError: columns differ from the schema, or a WRITE_ONCE slice exists with other content.
@@ -110,7 +109,7 @@ def write(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = 
         case WriteMode.WRITE_ONCE:
             return _write_once(ordered, warehouse, table, _full_slice(table, where))
         case WriteMode.MERGE:
-            return _merge(ordered, warehouse, table, where)
+            raise ValueError(f"{table.name} is merged into: call merge")
         case WriteMode.APPEND_ONCE:
             raise ValueError(f"{table.name} is appended to by rounds: call append_round")
 
@@ -210,28 +209,38 @@ def _write_once(frame: DataFrame, warehouse: str, table: Table, where: Slice) ->
     return stored
 
 
-def _merge(frame: DataFrame, warehouse: str, table: Table, where: Slice | None) -> Fingerprint:
-    """Insert rows with new keys and change matched ones only as the schema says."""
+def merge(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = None) -> None:
+    """Insert rows with new keys and change matched ones only as the schema says.
+
+    Args:
+        frame: the schema's columns, in any order.
+        where: slice in which all rows lie; if given, only there it is looked for their keys.
+
+    Raises:
+        UserError: columns differ from the schema.
+    """
+    spark = frame.sparkSession
+    ordered = _in_schema_order(frame, table)
+    create(spark, warehouse, table)
     key = " AND ".join(f"old.`{name}` <=> new.`{name}`" for name in table.key)
     for name, value in (where or {}).items():
         key += f" AND old.`{name}` = {_literal(value)}"
 
-    def merge(condition: str) -> DeltaMergeBuilder:
-        stored = DeltaTable.forPath(frame.sparkSession, path(warehouse, table)).alias("old")
-        return stored.merge(frame.alias("new"), condition)
+    def matching(condition: str) -> DeltaMergeBuilder:
+        stored = DeltaTable.forPath(spark, path(warehouse, table)).alias("old")
+        return stored.merge(ordered.alias("new"), condition)
 
     updates = dict(table.merge_updates)
     if table.merge_on or not updates:
         # A commit of its own: only an insert-only merge lets several new rows meet one old row, as `merge_on` may.
-        _committed(lambda: merge(table.merge_on or key).whenNotMatchedInsertAll().execute(), table)
+        _committed(lambda: matching(table.merge_on or key).whenNotMatchedInsertAll().execute(), table)
     if updates:
 
         def change() -> None:
-            changing = merge(key).whenMatchedUpdate(condition=table.merge_when, set=updates)
+            changing = matching(key).whenMatchedUpdate(condition=table.merge_when, set=updates)
             (changing if table.merge_on else changing.whenNotMatchedInsertAll()).execute()
 
         _committed(change, table)
-    return scan_fingerprint(frame)
 
 
 def _committed(commit: Callable[[], Value], table: Table) -> Value:
@@ -263,8 +272,8 @@ def _literal(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _full_slice(table: Table, where: Slice | None) -> Slice:
-    if where is None or set(where) != set(table.slice):
+def _full_slice(table: Table, where: Slice) -> Slice:
+    if set(where) != set(table.slice):
         raise ValueError(f"{table.name} is written by slices of {table.slice}, got {where}")
     return where
 

@@ -45,7 +45,7 @@ def assign(spark: SparkSession, warehouse: str, month: str, cat_ids: Collection[
         inserted, ended = _changes(stored, month, cat_ids)
         if not inserted and not ended:
             return LabelChange(new, retired, len(stored))
-        tables.write(spark.createDataFrame(inserted + ended, LABELS.struct), warehouse, LABELS)
+        tables.merge(spark.createDataFrame(inserted + ended, LABELS.struct), warehouse, LABELS)
         new, retired = max(new, len(inserted)), max(retired, len(ended))
     raise UserError(
         f"table labels keeps being changed by other runs while {month} is added; let them end, then run again"

@@ -27,6 +27,7 @@ class Frontier:
         self.spark, self.warehouse, self.month, self.max_depth = spark, warehouse, month, max_depth
         tables.create(spark, warehouse, FRONTIER)
         tables.create(spark, warehouse, PAGES)
+        self._is_first = self.last_months_pages().isEmpty()
 
     def rows(self) -> DataFrame:
         """All addresses of the month."""
@@ -86,11 +87,8 @@ class Frontier:
     def _discovered(self, links: DataFrame) -> DataFrame:
         """Waiting rows for url, kind, depth; with what last month's page says of itself, to ask whether it changed."""
         nearest = links.groupBy("url").agg(F.min(F.struct("depth", "kind")).alias("found"))
-        earlier = self.last_months_pages().where("etag IS NOT NULL OR last_modified IS NOT NULL")
-        # Few links of many pages: found in the pages first, so that the pages are not shuffled.
-        known = earlier.select("url", "etag", "last_modified").join(F.broadcast(nearest), "url", how="left_semi")
         nothing = F.lit(None).cast("string")
-        return nearest.join(known, "url", how="left").select(
+        return self._with_validators(nearest).select(
             F.lit(self.month).alias("month"), "url", "found.kind",
             F.regexp_extract("url", HOST_PATTERN, 1).alias("host"),
             "found.depth", F.lit("waiting").alias("state"), F.lit(0).alias("attempts"), F.lit(0).alias("round"),
@@ -98,11 +96,21 @@ class Frontier:
             F.lit(None).cast("int").alias("status"), "etag", "last_modified", nothing.alias("error"),
         )  # fmt: skip
 
+    def _with_validators(self, nearest: DataFrame) -> DataFrame:
+        """Add etag and last_modified of last month's pages."""
+        if self._is_first:
+            nothing = F.lit(None).cast("string")
+            return nearest.withColumns({"etag": nothing, "last_modified": nothing})
+        earlier = self.last_months_pages().where("etag IS NOT NULL OR last_modified IS NOT NULL")
+        # Few links of many pages: found in the pages first, so that the pages are not shuffled.
+        known = earlier.select("url", "etag", "last_modified").join(F.broadcast(nearest), "url", how="left_semi")
+        return nearest.join(known, "url", how="left")
+
     def _merge(self, rows: DataFrame) -> None:
         """Merge; of several rows for one address that of the latest round counts."""
         others = [name for name in FRONTIER.columns if name not in ("url", "round")]
         latest = rows.groupBy("url").agg(F.max(F.struct("round", *others)).alias("row"))
-        tables.write(latest.select("url", "row.*"), self.warehouse, FRONTIER, {"month": self.month})
+        tables.merge(latest.select("url", "row.*"), self.warehouse, FRONTIER, {"month": self.month})
 
 
 def is_due(now: float) -> Column:

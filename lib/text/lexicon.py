@@ -91,7 +91,7 @@ def _remember(
     counted = new.agg(F.count(F.lit(1)).alias("analysed"), F.count_if(long).alias("over_long")).collect()[0]
     if counted["analysed"] > counted["over_long"]:
         stamps = {"tokenizer_key": F.lit(settings.key), "first_month": F.lit(month)}
-        tables.write(new.where(~long).withColumns(stamps), warehouse, LEXICON)
+        tables.merge(new.where(~long).withColumns(stamps), warehouse, LEXICON)
     return {"analysed": counted["analysed"], "over_long": counted["over_long"]}
 
 

@@ -30,15 +30,15 @@ def test_two_runs_at_once_never_share_an_id(
     spark: SparkSession, warehouse: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run commits between our look at the table and our merge."""
-    write = tables.write
+    merge = tables.merge
     others = [[(0, "x", "2026-01", None)]]
 
-    def write_after_the_other(frame, *arguments, **options):  # type: ignore[no-untyped-def]
+    def merge_after_the_other(frame, *arguments, **options):  # type: ignore[no-untyped-def]
         if others:
-            write(spark.createDataFrame(others.pop(), LABELS.struct), warehouse, LABELS)
-        return write(frame, *arguments, **options)
+            merge(spark.createDataFrame(others.pop(), LABELS.struct), warehouse, LABELS)
+        return merge(frame, *arguments, **options)
 
-    monkeypatch.setattr(labels.tables, "write", write_after_the_other)
+    monkeypatch.setattr(labels.tables, "merge", merge_after_the_other)
     # We chose w: 0 and x: 1, the other gave x: 0. A merge on the id alone would give x a second id.
     assert assign(spark, warehouse, "2026-01", {"w", "x"}).total == 2
     assert label_ids(tables.read(spark, warehouse, LABELS)) == {"x": 0, "w": 1}
@@ -48,6 +48,6 @@ def test_two_runs_at_once_never_share_an_id(
 def test_a_table_that_never_rests_is_an_error(
     spark: SparkSession, warehouse: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(labels.tables, "write", lambda *_: None)
+    monkeypatch.setattr(labels.tables, "merge", lambda *_: None)
     with pytest.raises(UserError, match="keeps being changed by other runs"):
         assign(spark, warehouse, "2026-01", {"a"})

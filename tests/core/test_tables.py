@@ -109,8 +109,8 @@ def test_merge_inserts_and_changes_only_what_the_schema_allows(spark: SparkSessi
     def labels(*rows: tuple[int, str, str, str | None]) -> DataFrame:
         return spark.createDataFrame(list(rows), LABELS.struct)
 
-    tables.write(labels((0, "a", "2026-01", None), (1, "b", "2026-01", "2026-02")), warehouse, LABELS)
-    tables.write(
+    tables.merge(labels((0, "a", "2026-01", None), (1, "b", "2026-01", "2026-02")), warehouse, LABELS)
+    tables.merge(
         labels((0, "changed", "2026-09", "2026-03"), (1, "b", "2026-01", "2026-09"), (2, "c", "2026-03", None)),
         warehouse,
         LABELS,
