@@ -1,4 +1,4 @@
-"""Is the crawl as fast as politeness allows and never faster; and without politeness, how near a loop that stores nothing?
+"""Is the crawl as fast as politeness allows and never faster; and, politeness off, how near a loop that stores nothing?
 
 python -m benchmarks.crawl [--rows 51200]
 

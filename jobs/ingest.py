@@ -1,15 +1,16 @@
 """Take in a month's deliveries: every record becomes a row of `products` or of `rejects`.
 
-spark-submit jobs/ingest.py --conf conf/local.yaml --month 2026-01
+spark-submit jobs/ingest.py --conf conf/local.yaml --month 2026-01      (--source pages: its batch only)
 """
 
 from pyspark.sql import SparkSession
 
+from lib import manifest
 from lib.command import run_stage_job
 from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Stage, run_stage
-from lib.sources.ingest import fingerprints, ingest
+from lib.sources.ingest import carry_over, fingerprints, ingest, sharing_batches
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
 
@@ -23,20 +24,37 @@ STAGE = Stage(
 )  # fmt: skip
 
 
-def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
-    """Replace the month's batches unless its files and what conf says of them are as they were."""
+def run(
+    spark: SparkSession, config: Config, month: str, force: bool = False, source: str | None = None
+) -> Manifest:  # fmt: skip
+    """Replace the month's batches, or those of one source, unless what they are made from is as it was."""
     settings = config.ingest
     if settings is None:
         raise UserError("this configuration has no ingest section; take conf/local.yaml or add one")
+    warehouse = config.storage.warehouse
+    sources = settings.sources if source is None else sharing_batches(settings, source, month)
+    last = None
+    inputs = fingerprints(spark, warehouse, month, sources)
+    if len(sources) < len(settings.sources):
+        last = manifest.find(warehouse, STAGE.name, month)
+        if last is None or last.settings != STAGE.settings(config):
+            raise UserError(
+                f"month {month} has not been taken in whole with this configuration, so its other batches are "
+                "not known; run jobs/ingest.py without --source first"
+            )
+        inputs = last.inputs | inputs
 
     def work(_key: str) -> Outcome:
-        return ingest(spark, settings, config.storage.warehouse, month)
+        outcome = ingest(spark, settings, warehouse, month, sources)
+        if last is not None:
+            carry_over(outcome, last, sources, month)
+        return outcome
 
     return run_stage(
-        spark, STAGE, config, month, fingerprints(spark, settings, config.storage.warehouse, month), work,
+        spark, STAGE, config, month, inputs, work,
         tables_written={"products": PRODUCTS, "rejects": REJECTS}, force=force,
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    run_stage_job("ingest", __doc__, run)
+    run_stage_job("ingest", __doc__, run, source="take in only this source (and what shares its batch)")

@@ -7,15 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from pyspark.sql import SparkSession
-
 from lib import config as configuration
-from lib.config import Config
 from lib.errors import UserError
 from lib.session import open_session
 from schemas.table import is_month
 
-StageRun = Callable[[SparkSession, Config, str, bool], object]
+StageRun = Callable[..., object]
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -40,11 +37,19 @@ def month(text: str) -> str:
     return text
 
 
-def run_stage_job(name: str, description: str | None, run: StageRun, argv: Sequence[str] | None = None) -> None:
-    """Parse the command line of a monthly stage, open the session, run it; end with 2 on a user's mistake."""
+def run_stage_job(
+    name: str, description: str | None, run: StageRun, argv: Sequence[str] | None = None, **options: str
+) -> None:
+    """Parse the command line of a monthly stage, open the session, run it; end with 2 on a user's mistake.
+
+    Args:
+        options: further options of this stage, each with its help; `run` gets them by name, None where not given.
+    """
     arguments_parser = parser(description or name)
     arguments_parser.add_argument("--month", required=True, type=month, help="the month to work on, YYYY-MM")
     arguments_parser.add_argument("--force", action="store_true", help="run even if nothing changed")
+    for option, meaning in options.items():
+        arguments_parser.add_argument(f"--{option}", help=meaning)
     arguments = arguments_parser.parse_args(argv)
 
     def body() -> None:
@@ -54,6 +59,7 @@ def run_stage_job(name: str, description: str | None, run: StageRun, argv: Seque
             loaded,
             arguments.month,
             arguments.force,
+            **{option: getattr(arguments, option) for option in options},
         )
 
     guarded(body)

@@ -67,6 +67,7 @@ def read_deliveries(
         if source.kind == "pages":
             groups.append(_page_group(spark, settings, source, month, staging, warehouse, rank))
             rank += 1
+            # No files; the manifest counts the pages where the crawl does.
             counted[source.name] = 0
             continue
         deliveries = list(_deliveries(source, files.delivered(source, month), rank))

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from lib import tables
 from lib.config import IngestSettings, Source
 from lib.errors import UserError
-from lib.manifest import Outcome
+from lib.manifest import Manifest, Outcome, Written
 from lib.sources import files
 from lib.sources.deliveries import taxonomy_file
 from lib.sources.sorting import Sorted, sort_out
@@ -21,14 +21,14 @@ from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
 
 
-def fingerprints(spark: SparkSession, settings: IngestSettings, warehouse: str, month: str) -> dict[str, str]:
-    """Content of each source's files or pages of the month (and of its taxonomy), for the skip key.
+def fingerprints(spark: SparkSession, warehouse: str, month: str, sources: Sequence[Source]) -> dict[str, str]:
+    """Content of each of the sources' files or pages of the month (and of its taxonomy), for the skip key.
 
     Raises:
         UserError: a source has no file, or the month was not crawled.
     """
     found = {}
-    for source in settings.sources:
+    for source in sources:
         if source.kind == "pages":
             found[source.name] = _pages_fingerprint(spark, warehouse, source, month)
         else:
@@ -49,21 +49,48 @@ def _pages_fingerprint(spark: SparkSession, warehouse: str, source: Source, mont
     return str(stored)
 
 
-def ingest(spark: SparkSession, settings: IngestSettings, warehouse: str, month: str) -> Outcome:
-    """Replace the month's batches in `products` and `rejects` by what the sources deliver.
+def ingest(
+    spark: SparkSession, settings: IngestSettings, warehouse: str, month: str, sources: Sequence[Source]
+) -> Outcome:
+    """Replace the batches of the month in `products` and `rejects` that the sources deliver.
 
     Raises:
         UserError: a file is missing, damaged or of another form than declared, the staging bound is passed, or no
             record becomes a product. Nothing stored is touched in these cases.
     """
     outcome = Outcome(rows_in=0, exits={"products": 0, "rejects": 0}, facts={"sources": {}})
-    by_batch = sorted(settings.sources, key=lambda source: batch_of(source, month))
-    for batch, sources in groupby(by_batch, key=lambda source: batch_of(source, month)):
-        delivering = list(sources)
+    by_batch = sorted(sources, key=lambda source: batch_of(source, month))
+    for batch, together in groupby(by_batch, key=lambda source: batch_of(source, month)):
+        delivering = list(together)
         with Staging(settings.staging, settings.max_bytes) as staging:
             found = sort_out(spark, settings, delivering, month, staging, warehouse)
             _ingest_batch(spark, warehouse, {"month": month, "batch": batch}, delivering, found, outcome)
     return outcome
+
+
+def sharing_batches(settings: IngestSettings, name: str, month: str) -> list[Source]:
+    """The source of that name and all that deliver to its batch: a batch is replaced whole.
+
+    Raises:
+        UserError: there is no such source.
+    """
+    named = [source for source in settings.sources if source.name == name]
+    if not named:
+        known = ", ".join(source.name for source in settings.sources)
+        raise UserError(f"there is no ingest source {name!r}; conf has {known}")
+    return [source for source in settings.sources if batch_of(source, month) == batch_of(named[0], month)]
+
+
+def carry_over(outcome: Outcome, last: Manifest, sources: Sequence[Source], month: str) -> None:
+    """Add to the outcome of some batches what the month's last manifest says of all others."""
+    replaced = {batch_of(source, month) for source in sources}
+    for entry in last.written:
+        if entry["where"]["batch"] not in replaced:
+            outcome.written.append(Written(**entry))
+            outcome.rows_in = (outcome.rows_in or 0) + entry["rows"]
+            outcome.exits[entry["table"]] += entry["rows"]
+    others = {name: facts for name, facts in last.facts["sources"].items() if facts["batch"] not in replaced}
+    outcome.facts["sources"] |= others
 
 
 def batch_of(source: Source, month: str) -> str:

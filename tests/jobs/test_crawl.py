@@ -1,4 +1,4 @@
-"""The crawl job: skipped when done, resumed wherever it was killed, and ingest finds in its pages what was on the site."""
+"""The crawl job: skipped when done, resumed wherever it was killed; ingest finds in its pages what was on the site."""
 
 import os
 import random
@@ -79,7 +79,7 @@ def killed_at(config_file: Path, site: Served, asked: int) -> None:
 def test_killed_anywhere_it_goes_on_and_leaves_the_same_products(
     spark: SparkSession, serve: Serve, tmp_path: Path, seed: int
 ) -> None:
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201 so that a failure can be had again
     site = serve(
         crawl__detail_share=0.5, crawl__round_pages=ROUND_PAGES, crawl__delay=0.01, market__site__latency_seconds=0.02
     )

@@ -74,7 +74,8 @@ def test_page_needs_no_network(whole: Tags) -> None:
 
 def test_every_part_is_there(whole: Tags) -> None:
     for words in (
-        "Rows through the stages", "addresses that robots.txt forbids", "shop.example", "products 21,900, rejects 410", "duplicate", "count >= 3", "94.3 %",
+        "Rows through the stages", "addresses that robots.txt forbids", "shop.example",
+        "products 21,900, rejects 410", "duplicate", "count >= 3", "94.3 %",
         "Products per category", "Best epoch 6", "By head", "By level", "Reliability", "Most frequent confusions",
         "against", "Version 2, trained on 2026-02", "Accuracy over the months", "Against the true labels",
     ):  # fmt: skip

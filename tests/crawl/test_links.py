@@ -1,0 +1,105 @@
+"""Which addresses a page leads to."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.config import CrawlSettings
+from lib.crawl.links import links
+from lib.crawl.request import Link
+from lib.crawl.urls import Scope
+
+SHOP = "http://shop.example"
+LIST = f"{SHOP}/search/category.nhn?cat_id=1&pagingIndex=1&pagingSize=40"
+
+
+def found(kind: str, body: str | bytes, url: str = LIST, **more: Any) -> list[Link]:
+    given = {"contact": "a@b.example", "staging": "/tmp/x", "hosts": {"shop.example": {}}, "seeds": [SHOP], **more}
+    settings = CrawlSettings.model_validate({"detail_share": 1.0, **given})
+    data = body.encode() if isinstance(body, str) else body
+    return links(kind, url, data, "text/html; charset=utf-8", Scope(settings), settings)
+
+
+def list_page(total: object, *products: str) -> str:
+    rows = [{"item": {"productUrl": url}} for url in products]
+    state = {"products": {"total": total, "list": rows}}
+    data = json.dumps({"props": {"pageProps": {"initialState": state}}}).replace("<", "\\u003c")
+    return f'<html><script id="__NEXT_DATA__" type="application/json">{data}</script></html>'
+
+
+def page(number: int) -> Link:
+    return Link(LIST.replace("pagingIndex=1", f"pagingIndex={number}"), "list")
+
+
+def test_anchors_that_lead_to_known_paths_of_allowed_hosts_are_followed() -> None:
+    body = f"""
+        <a href="/search/category.nhn?cat_id=2#top">a</a> <a href='/search/category.nhn?cat_id=2'>again</a>
+        <a href="http://elsewhere.example/search/category.nhn?cat_id=3">other host</a> <a href="/private/cart">no</a>
+        <a rel="nofollow" href="/search/category.nhn?cat_id=4">no</a> <a href="javascript:void(0)">no</a>
+        <a href="{SHOP}/product/mall/1?utm_source=x">b</a><a>none</a><a href="">self</a>
+    """
+    assert found("tree", body, f"{SHOP}/category/category.nhn") == [
+        Link(f"{SHOP}/search/category.nhn?cat_id=2", "list"), Link(f"{SHOP}/product/mall/1", "product"),
+        Link(f"{SHOP}/category/category.nhn", "tree"),
+    ][:2]  # fmt: skip
+    assert found("product", body) == []
+
+
+def test_a_page_that_says_nofollow_is_not_followed() -> None:
+    body = '<meta name="robots" content="noindex, NoFollow"><a href="/search/category.nhn?cat_id=2">a</a>'
+    assert found("tree", body) == []
+
+
+@pytest.mark.parametrize(
+    ("total", "pages"), [(0, []), (40, []), (41, [2]), (200, [2, 3, 4, 5]), (10**12, [2, 3, 4, 5, 6]), ("9", []),
+                         (True, []), (-5, []), (None, [])],
+)  # fmt: skip
+def test_a_list_is_known_whole_from_its_first_page(total: object, pages: list[int]) -> None:
+    assert found("list", list_page(total), max_list_pages=6) == [page(number) for number in pages]
+
+
+def test_pages_past_the_bound_are_not_followed_from_anchors_either() -> None:
+    body = f'<a href="{page(6).url}">6</a><a href="{page(7).url}">7</a>'
+    assert found("list", body, max_list_pages=6) == [page(6)]
+
+
+def test_a_share_of_the_products_is_followed_the_same_at_every_run() -> None:
+    body = list_page(1, *[f"{SHOP}/product/m/{number}" for number in range(400)])
+    some = found("list", body, detail_share=0.25)
+    assert 60 < len(some) < 140
+    assert some == found("list", body, detail_share=0.25)
+    assert found("list", body, detail_share=0.0) == []
+    # Another port is the same product.
+    elsewhere = body.replace("shop.example", "shop.example:81")
+    moved = found("list", elsewhere, hosts={"shop.example:81": {}}, detail_share=0.25)
+    assert [link.url.rpartition("/")[2] for link in moved] == [link.url.rpartition("/")[2] for link in some]
+
+
+def test_an_api_is_asked_to_its_last_page_and_no_further() -> None:
+    api = {"name": "shop", "url": f"{SHOP}/v1/search/shop.json"}
+    url = f"{SHOP}/v1/search/shop.json?display=100&query=a&sort=sim&start=1"
+    for total, starts in ((0, []), (100, []), (250, [101, 201]), (99_999, [*range(101, 1001, 100)])):
+        body = json.dumps({"total": total, "start": 1, "display": 100, "items": []})
+        assert [link.url.rpartition("start=")[2] for link in found("api", body, url, apis=[api])] == [
+            str(start) for start in starts
+        ]
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, "<a href='" * 20_000, "<div>" * 50_000, "\x00", ""])
+def test_hostile_pages_lead_nowhere(body: str) -> None:
+    for kind in ("tree", "list", "api", "product"):
+        found(kind, body)
+        found(kind, f'<script id="__NEXT_DATA__">{body}</script>')
+
+
+def test_a_page_of_anchors_is_cut() -> None:
+    body = "".join(f'<a href="/search/category.nhn?cat_id={number}">x</a>' for number in range(20_000))
+    assert len(found("tree", body)) == 5000
+
+
+@given(st.binary(max_size=300), st.sampled_from(["tree", "list", "api", "product"]))
+def test_no_bytes_are_an_error(body: bytes, kind: str) -> None:
+    found(kind, body)

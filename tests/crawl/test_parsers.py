@@ -1,0 +1,145 @@
+"""What pages say, by each parser; and that what is no page of its kind has a code."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.crawl.parsers import NotParsedError, parse
+
+ITEM = {
+    "id": 7, "productTitle": "이름 </script> & <b>", "price": 12300, "imageUrl": "http://i.example/1.jpg",
+    "mallNo": "m", "mallName": "몰", "mallProductId": "1001", "mallCategory1": "가", "mallCategory2": "나",
+    "mallCategory3": "", "mallCategory4": "", "mallBrand": "상표", "categoryId": "50",
+    "category1Name": "대", "category2Name": "중",
+    "category3Name": "소", "category4Name": "",
+}  # fmt: skip
+OFFER = {
+    "id": "1001", "prod_nm": "이름 </script> & <b>", "mall_id": "m", "mall_nm": "몰", "price": "12300",
+    "image_url": "http://i.example/1.jpg", "mall_cat_nm_1": "가", "mall_cat_nm_2": "나", "mall_brnd_nm": "상표",
+    "cat_id": "50", "path": "대\t중\t소",
+}  # fmt: skip
+ROW = """<li class="product" data-mall="m" data-mall-product="1001" data-category="50"><a class="title" href="/p">이름
+ &lt;/script&gt; &amp; &lt;b&gt;</a><span class="price">12,300원</span><span class="mall">몰</span>
+ <span class="brand">상표</span><span class="mall-category">가 &gt; 나</span><img src="http://i.example/1.jpg"></li>"""
+
+
+def embedded(state: Any) -> str:
+    text = json.dumps({"props": {"pageProps": {"initialState": state}}}, ensure_ascii=False).replace("<", "\\u003c")
+    return f'<html><meta charset="utf-8"><script id="__NEXT_DATA__" type="application/json">{text}</script></html>'
+
+
+def parsed(kind: str, text: str, encoding: str = "utf-8", content_type: str = "text/html") -> list[dict[str, str]]:
+    """Items without what they do not say."""
+    found = parse(kind, text.encode(encoding), content_type)
+    return [{field: value for field, value in item.items() if value is not None} for item in found]
+
+
+def test_a_list_is_read_from_its_data() -> None:
+    page = embedded({"products": {"total": 1, "list": [{"item": ITEM}]}})
+    assert parsed("list", page) == [OFFER]
+
+
+def test_a_product_says_its_maker_too() -> None:
+    page = embedded({"product": {"item": {**ITEM, "mallMaker": "제조사"}}})
+    assert parsed("product", page) == [{**OFFER, "mall_maker_nm": "제조사"}]
+
+
+def test_a_list_without_data_is_read_from_its_html() -> None:
+    (found,) = parsed("list", f"<html>{ROW}</html>")
+    assert {**found, "prod_nm": " ".join(found["prod_nm"].split())} == {
+        **{field: value for field, value in OFFER.items() if field != "path"}, "price": "12,300원",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding", "page"),
+    [
+        ("text/html; charset=EUC-KR", "cp949", ROW),
+        ("text/html", "cp949", '<meta http-equiv="Content-Type" content="text/html; charset=ms949">' + ROW),
+        ("text/html", "cp949", '<meta charset="euc-kr">' + ROW),
+        ("text/html; charset=utf-8", "utf-8", '<meta charset="euc-kr">' + ROW),
+    ],
+)
+def test_korean_charsets(content_type: str, encoding: str, page: str) -> None:
+    assert parsed("list", page, encoding, content_type)[0]["mall_nm"] == "몰"
+
+
+def test_api_items_lose_marks_and_entities() -> None:
+    item = {
+        "title": "<b>원피스</b> A&amp;B", "productId": "9", "mallName": "몰", "lprice": "100", "hprice": "",
+        "brand": "", "category1": "대", "category2": "중", "category3": "", "image": "http://i.example/1.jpg",
+    }  # fmt: skip
+    assert parsed("api", json.dumps({"total": 1, "items": [item]})) == [
+        {"prod_nm": "원피스 A&B", "id": "9", "mall_id": "몰", "mall_nm": "몰", "price": "100",
+         "image_url": "http://i.example/1.jpg", "path": "대\t중"}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [
+        ("list", embedded({"products": {"total": 0, "list": []}})),
+        ("list", embedded({"products": {"total": 90, "pagingIndex": 9, "list": []}})),
+        ("list", '<html><span class="total">0</span></html>'),
+        ("api", '{"total": 0, "items": []}'),
+    ],
+)
+def test_a_page_that_says_it_is_empty_has_no_items(kind: str, page: str) -> None:
+    assert parsed(kind, page) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "code"),
+    [
+        ("list", embedded({"products": {"list": []}}), "empty_list_without_total"),
+        ("list", embedded({"goods": {}}), "no_list"),
+        ("list", embedded({"products": {"list": {"0": 1}}}), "no_list"),
+        ("list", "<html>new layout</html>", "no_list"),
+        ("list", '<script id="__NEXT_DATA__">{"props":</script>', "not_json"),
+        ("list", f'<script id="__NEXT_DATA__">{"[" * 100_000}</script>', "not_json"),
+        ("list", embedded({"products": {"total": 1, "list": [{"item": ITEM}] * 1001}}), "too_many_items"),
+        ("list", ROW * 1001, "too_many_items"),
+        ("product", "<html></html>", "no_embedded_data"),
+        ("product", embedded({"product": {"item": []}}), "no_product"),
+        ("api", "<html></html>", "not_json"),
+        ("api", '{"errorCode": "024"}', "no_items"),
+        ("api", "[]", "no_items"),
+        ("tree", ROW, "not_a_page_of_offers"),
+    ],
+)
+def test_what_is_no_page_of_its_kind_has_a_code(kind: str, page: str, code: str) -> None:
+    with pytest.raises(NotParsedError, match=f"^{code}$"):
+        parsed(kind, page)
+
+
+def test_bytes_of_another_charset_are_undecodable() -> None:
+    with pytest.raises(NotParsedError, match="undecodable"):
+        parse("list", ROW.encode("cp949"), "text/html; charset=utf-8")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["item", *ITEM]), inner),
+    max_leaves=10,
+)
+
+
+@given(VALUES, st.sampled_from(["list", "product"]))
+def test_whatever_lies_in_the_data_is_items_or_a_code(value: Any, kind: str) -> None:
+    state = {"products": {"total": 3, "list": value}, "product": value}
+    try:
+        items = parse(kind, embedded(state).encode("utf-8", "replace"), None)
+    except NotParsedError:
+        return
+    assert all(text is None or isinstance(text, str) for item in items for text in item.values())
+
+
+@given(st.binary(max_size=200), st.sampled_from(["list", "product", "api"]), st.none() | st.text(max_size=60))
+def test_no_bytes_are_an_error(body: bytes, kind: str, content_type: str | None) -> None:
+    try:
+        parse(kind, body, content_type)
+    except NotParsedError:
+        return
