@@ -11,7 +11,7 @@ from schemas.metrics import METRICS
 
 
 def summary(spark: SparkSession, config: Config, wanted: Sequence[str]) -> str:
-    """One line a month (offers, rejects, accuracy with its 95 % interval), the sum, and where the reports are."""
+    """One line a month (pages, offers, rejects, accuracy with its 95 % interval), the sum, and where the reports are."""
     lines = [_line(spark, config, month) for month in wanted]
     total = sum(_exits(config, month).get("products", 0) for month in wanted)
     simulated = " of a simulated market" if config.market is not None else ""
@@ -22,7 +22,16 @@ def summary(spark: SparkSession, config: Config, wanted: Sequence[str]) -> str:
 def _line(spark: SparkSession, config: Config, month: str) -> str:
     exits = _exits(config, month)
     offers, rejects = exits.get("products", 0), sum(exits.values()) - exits.get("products", 0)
-    return f"{month}: {offers:,} offers, {rejects:,} rejects, {_accuracy(spark, config, month)}"
+    return f"{month}: {_crawled(config, month)}{offers:,} offers, {rejects:,} rejects, {_accuracy(spark, config, month)}"
+
+
+def _crawled(config: Config, month: str) -> str:
+    """How many pages of each kind the crawl brought, where there was one."""
+    crawl = manifest.find(config.storage.warehouse, "crawl", month)
+    if crawl is None:
+        return ""
+    kinds = crawl.facts["by_kind"]
+    return f"{', '.join(f'{kinds[kind]:,} {kind} pages' for kind in sorted(kinds))} -> "
 
 
 def _exits(config: Config, month: str) -> dict[str, int]:

@@ -37,12 +37,12 @@ def list_page(*items: dict[str, Any]) -> bytes:
     return embedded({"products": {"total": len(items), "list": [{"item": one} for one in items]}})
 
 
-def page(url: str, body: bytes | None, kind: str = "list", **more: Any) -> tuple[Any, ...]:
+def page(url: str, content: bytes | None, kind: str = "list", **more: Any) -> tuple[Any, ...]:
     """A row of `pages`."""
     values = {
         "month": MONTH, "url": url, "kind": kind, "host": "a.example", "depth": 1, "round": 1, "attempts": 1,
         "status": 200, "headers": [], "content_type": "text/html; charset=utf-8", "etag": None, "last_modified": None,
-        "body": None if body is None else gzip.compress(body), "body_bytes": 1, "sent_bytes": 1, "hash": "h",
+        "body": None if content is None else gzip.compress(content), "body_bytes": 1, "sent_bytes": 1, "hash": "h",
         "body_month": MONTH, "links": [], "requested_at": NOW, "seconds": 0.1, **more,
     }  # fmt: skip
     return tuple(values[name] for name in PAGES.columns)
@@ -63,11 +63,11 @@ def stored(spark: SparkSession, config: Config) -> tuple[dict[str, str], list[tu
     """(name by product_id, (file, position, reasons) of the rejects)."""
     warehouse = config.storage.warehouse
     products = tables.read(spark, warehouse, PRODUCTS, month=MONTH).collect()
+    names = {line.product_id: line.prod_nm for line in products}
+    if not tables.exists(spark, warehouse, REJECTS):
+        return names, []
     rejects = tables.read(spark, warehouse, REJECTS, month=MONTH).orderBy("file", "position").collect()
-    return (
-        {line.product_id: line.prod_nm for line in products},
-        [(line.file, line.position, line.reasons) for line in rejects],
-    )
+    return names, [(line.file, line.position, line.reasons) for line in rejects]
 
 
 def test_items_become_products_or_rejects_at_their_place(spark: SparkSession, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_pages_that_say_they_are_empty_are_no_new_layout(spark: SparkSession, tm
 def test_a_damaged_body_is_a_reject(spark: SparkSession, tmp_path: Path) -> None:
     config = configuration(tmp_path)
     cut = gzip.compress(list_page(item("2", "둘")))[:-9]
-    store(spark, config, page(LIST, list_page(item("1", "하나"))), page(OTHER, b"", body=cut))
+    store(spark, config, page(LIST, list_page(item("1", "하나"))), page(OTHER, None, body=cut))
     ingest.run(spark, config, MONTH)
     assert stored(spark, config)[1] == [(OTHER, 0, ["damaged_body"])]
 
