@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import idna
@@ -11,20 +12,21 @@ from lib.config import CrawlSettings, HostSettings, PageKind
 LONGEST_URL = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Say where a visitor came from and nothing of the page; sites add them to links as they like.
-TRACKING = re.compile(r"(utm_[a-z]+|gclid|fbclid|NaPm|n_media|n_query|n_rank|n_ad_group|n_ad)", re.ASCII)
+TRACKING = re.compile(r"(utm_[a-z0-9_]+|gclid|fbclid|NaPm|n_media|n_query|n_rank|n_ad_group|n_ad)", re.ASCII)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # What may stand as it is in a path or query (RFC 3986: sub-delims and some more), beside unreserved characters.
 _PATH, _QUERY = frozenset(b"!$&'()*+,;=:@/"), frozenset(b"!$'()*,;:@/?+")
+_VALUE = _QUERY | frozenset(b"=")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?", re.ASCII)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*", re.ASCII)
 
 
 def canonical(url: str, base: str | None = None) -> str | None:
     """The one spelling of an address (RFC 3986, section 6.2), or None where it is none that could be crawled.
 
-    Scheme and host in lower case, the host as ASCII (IDNA), no default port, dot segments resolved, escapes in upper
-    case and only where needed, query parameters sorted and without tracking ones, no fragment.
+    Scheme and host in lower case, the host as ASCII (IDNA) without a last dot, no default port, dot segments resolved,
+    escapes in upper case and only where needed, query parameters sorted and without tracking ones, no fragment.
     """
     text = url.strip(" \t\r\n")
     if len(text) > LONGEST_URL or _CONTROL.search(text):
@@ -52,11 +54,14 @@ class Scope:
     """Which addresses the crawl follows."""
 
     def __init__(self, settings: CrawlSettings) -> None:
-        self._hosts, self._kinds = settings.hosts, settings.kinds
+        self._hosts = {pattern.lower(): found for pattern, found in settings.hosts.items()}
+        self._kinds = settings.kinds
 
     def settings_for(self, host: str) -> HostSettings | None:
         """How the host is to be treated; None where it is not in the allow-list."""
-        return next((found for pattern, found in self._hosts.items() if fnmatchcase(host, pattern)), None)
+        return next(
+            (found for pattern, found in self._hosts.items() if host == pattern or fnmatchcase(host, pattern)), None
+        )
 
     def kind_of(self, url: str) -> PageKind | None:
         """What a canonical address leads to; None where it is not followed."""
@@ -75,18 +80,26 @@ class Scope:
 
 
 def _netloc(parts: SplitResult) -> str | None:
-    name = parts.hostname
-    if not name:
+    if not parts.hostname:
         return None
-    host = f"[{name}]" if ":" in name else _ascii(name)
-    if ":" not in name and not _HOST.fullmatch(host):
-        return None
+    host = _ip6(parts.hostname) if ":" in parts.hostname else _ascii(parts.hostname)
     port = parts.port
     return host if port is None or port == DEFAULT_PORTS[parts.scheme] else f"{host}:{port}"
 
 
+def _ip6(name: str) -> str:
+    """The shortest spelling, in brackets; a zone names an interface of this machine and is refused."""
+    if "%" in name:
+        raise ValueError("zone in an address")
+    return f"[{IPv6Address(name)}]"
+
+
 def _ascii(name: str) -> str:
-    return name.lower() if name.isascii() else idna.encode(name, uts46=True).decode("ascii").lower()
+    host = name if name.isascii() else idna.encode(name, uts46=True).decode("ascii")
+    host = host.lower().removesuffix(".")
+    if not _HOST.fullmatch(host):
+        raise ValueError("not a host's name")
+    return host
 
 
 def _path(path: str) -> str:
@@ -107,9 +120,10 @@ def _path(path: str) -> str:
 def _query(query: str) -> str:
     pairs = []
     for part in query.split("&"):
-        name, equals, value = part.partition("=")
+        given, equals, value = part.partition("=")
+        name = _escaped(given, _QUERY)
         if part and not TRACKING.fullmatch(name):
-            pairs.append((_escaped(name, _QUERY), equals + _escaped(value, _QUERY | frozenset(b"="))))
+            pairs.append((name, equals + _escaped(value, _VALUE)))
     return "&".join(name + value for name, value in sorted(pairs))
 
 

@@ -1,0 +1,101 @@
+"""One spelling for each address, and none for what cannot be one."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lib.config import CrawlSettings
+from lib.crawl.urls import LONGEST_URL, Scope, canonical, host_of
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("HTTP://Shop.Example:80/A/./b/../c#top", "http://shop.example/A/c"),
+        ("https://shop.example:443", "https://shop.example/"),
+        ("https://shop.example:80/", "https://shop.example:80/"),
+        ("http://shop.example./", "http://shop.example/"),
+        ("http://상점.example/상품", "http://xn--hg4bs7k.example/%EC%83%81%ED%92%88"),
+        ("http://h/%7ea%2fb%c3", "http://h/~a%2Fb%C3"),
+        ("http://h/%2e%2E/%2e/a", "http://h/a"),
+        ("http://h/../../a/..", "http://h/"),
+        ("http://h/a b?q=c d", "http://h/a%20b?q=c%20d"),
+        ("http://h/100%", "http://h/100%25"),
+        ("http://h/?b=2&a=&a&c=1&&b=1", "http://h/?a&a=&b=1&b=2&c=1"),
+        ("http://h/?q=a%26b%3Dc+d", "http://h/?q=a%26b%3Dc+d"),
+        ("http://h/?utm_source=x&utm%5Fid_2=y&gclid=1&fbclid=2&NaPm=3&a=1", "http://h/?a=1"),
+        ("http://h/?", "http://h/"),
+        ("http://[0:0::1]:80/", "http://[::1]/"),
+        ("  http://h/a\n", "http://h/a"),
+    ],
+)
+def test_one_spelling(given: str, expected: str) -> None:
+    assert canonical(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "", "ftp://h/", "javascript:alert(1)", "mailto:a@b.example", "//h/a", "/a", "http://", "http:///a", "http:h",
+        "http://user:secret@h/", "http://@h/", "http://h:99999/", "http://h:x/", "http://[::1", "http://[fe80::1%25eth0]/",
+        "http://a..b/", "http://-a/", "http://a\\b/", "http://a b/", "http://h/a\nb", "http://h/\x00", "http://\u2028/",
+        "http://h/\ud800", "http://h/" + "a" * LONGEST_URL, "http://h/" + "가" * 300,
+    ],
+)  # fmt: skip
+def test_what_is_no_address(given: str) -> None:
+    assert canonical(given) is None
+
+
+def test_relative_addresses_are_resolved_against_their_page() -> None:
+    base = "http://h/a/b?c=d"
+    assert canonical("../e?f#g", base) == "http://h/e?f"
+    assert canonical("//other.example", base) == "http://other.example/"
+    assert canonical("?x", base) == "http://h/a/b?x"
+    assert canonical("//[bad", base) is None
+
+
+PIECES = st.sampled_from(
+    [*"/?#&=%.:@[]+;~ \\가\u00ad\u200d\ud800\x00", "..", "%2e", "%2F", "%zz", "utm_", "utm%5Fa", "http://", "h", "xn--",
+     "[::1]", ":80", "ß", "\u0130", "ａ", "\u2024"]
+)  # fmt: skip
+
+
+@given(st.text() | st.lists(PIECES | st.text(max_size=3), max_size=20).map("".join))
+@example("h/?utm%5Fsource=x")
+@example("h/?%75tm_a")
+@example("h/..//..")
+def test_it_never_raises_and_changes_nothing_twice(text: str) -> None:
+    for url in (text, f"http://{text}", f"https://shop.example/{text}"):
+        made = canonical(url)
+        if made is not None:
+            assert canonical(made) == made
+            assert made.isascii()
+            assert made.isprintable()
+            assert " " not in made
+            assert len(made) <= LONGEST_URL
+        canonical(url, "http://shop.example/a")
+
+
+def scope(**hosts: object) -> Scope:
+    given = {"contact": "a@b.example", "staging": "/tmp/x", "seeds": ["http://h/"], "hosts": hosts}
+    return Scope(CrawlSettings.model_validate(given))
+
+
+def test_hosts_are_allowed_by_the_first_pattern_that_fits() -> None:
+    allowed = scope(**{"slow.shop.example": {"delay": 9}, "*.Shop.example": {}, "h:81": {}, "[::1]:82": {}})
+    slow = allowed.settings_for("slow.shop.example")
+    assert slow is not None
+    assert slow.delay == 9
+    assert allowed.settings_for("a.shop.example") is not None
+    assert allowed.settings_for("[::1]:82") is not None
+    for other in ("shop.example", "a.shop.example:8080", "ashop.example", "h", "h:811", "a.shop.example.evil.example"):
+        assert allowed.settings_for(other) is None
+
+
+def test_kinds_are_told_by_the_path_on_allowed_hosts_only() -> None:
+    allowed = scope(h={})
+    assert allowed.kind_of("http://h/product/1/2") == "product"
+    assert allowed.kind_of("http://h/search/category.nhn?cat_id=1") == "list"
+    assert allowed.kind_of("http://h/else?x=/product/1") is None
+    assert allowed.kind_of("http://other/product/1/2") is None
+    assert host_of("http://h:81/a?b") == "h:81"
