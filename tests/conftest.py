@@ -20,6 +20,8 @@ TEST_SPARK = SparkSettings(
     extra={"spark.sql.adaptive.enabled": "false", "spark.databricks.delta.snapshotPartitions": "1"},
 )
 SKIPPED_FOR_DATA: list[str] = []
+# What the embedded site's API accepts. Spark's Python workers have the environment of the session's start.
+os.environ |= {"CATMATCH_API_CLIENT_ID": "site-id", "CATMATCH_API_CLIENT_SECRET": "site-secret"}
 
 
 @pytest.fixture(scope="session")

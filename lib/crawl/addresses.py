@@ -10,8 +10,12 @@ import httpcore
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[list[str]]]
-# Not private to Python, and still none of ours to ask: shared address space (RFC 6598), 6to4 relays (RFC 7526).
-_REFUSED = (ip_network("100.64.0.0/10"), ip_network("192.88.99.0/24"))
+# Not private to every Python 3.11, and still none of ours to ask: shared address space (RFC 6598), protocol assignments
+# (RFC 6890), 6to4 relays (RFC 7526); site-local (RFC 3879), local NAT64 (RFC 8215), documentation (RFC 9637).
+_REFUSED = tuple(
+    ip_network(network)
+    for network in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "64:ff9b:1::/48", "3fff::/20")
+)
 # IPv6 networks in whose addresses an IPv4 one is embedded: NAT64 (RFC 6052) in the last, 6to4 in the middle bits.
 _NAT64 = ip_network("64:ff9b::/96")
 
@@ -20,10 +24,24 @@ class AddressRefusedError(Exception):
     """A host that has no address the crawl may connect to."""
 
 
+class UnknownNameError(httpcore.ConnectError):
+    """A host whose name has no address at all."""
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """All addresses of the host."""
+    if _is_address(host):
+        return [host]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_allowed(text: str, *, allow_loopback: bool) -> bool:
@@ -31,7 +49,7 @@ def is_allowed(text: str, *, allow_loopback: bool) -> bool:
     address = _embedded(ip_address(text.partition("%")[0]))
     if address.is_loopback:
         return allow_loopback
-    refused = isinstance(address, IPv4Address) and any(address in network for network in _REFUSED)
+    refused = any(address in network for network in _REFUSED)
     return address.is_global and not refused and not address.is_multicast and not address.is_reserved
 
 
@@ -63,7 +81,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
         Raises:
             AddressRefusedError: the host has none.
-            httpcore.ConnectError: it cannot be resolved, or none answers.
+            UnknownNameError: it cannot be resolved.
+            httpcore.ConnectError, httpcore.ConnectTimeout: none answers.
         """
         allowed = await self._allowed(host, port, timeout)
         for place, address in enumerate(allowed, start=1):
@@ -75,13 +94,14 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         raise AddressRefusedError(host)
 
     async def _allowed(self, host: str, port: int, timeout: float | None) -> list[str]:
+        """The addresses of the host that may be connected to."""
         try:
             async with asyncio.timeout(timeout):
                 found = await self._resolver(host, port)
         except TimeoutError:
             raise httpcore.ConnectTimeout("resolving took too long") from None
         except (OSError, UnicodeError):
-            raise httpcore.ConnectError("the name is not known") from None
+            raise UnknownNameError from None
         return [one for one in found if is_allowed(one, allow_loopback=self._allow_loopback)]
 
     async def connect_unix_socket(

@@ -5,6 +5,7 @@ address ends in `pages` once, and what is asked for again is at most the round t
 """
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -52,10 +53,11 @@ class Crawl:
             try_again: ask once more for what failed or was forbidden.
 
         Raises:
-            UserError: another crawl of the month runs, speculation is on, a seed may not be followed, or an API's
-                quota of the day is used up before all is fetched.
+            UserError: another crawl of the month runs, speculation is on, an API's secret is not set, a seed may not be
+                followed, or an API's quota of the day is used up before all is fetched.
         """
         _check_speculation(self.spark)
+        _check_secrets(self.settings)
         with only_crawl(self.warehouse, self.month):
             self._recover()
             self.frontier.add_seeds(seeds(self.settings, leaves))
@@ -177,6 +179,17 @@ class Crawl:
             f"{queue:,}", "".join(f", {count:,} {state}" for state, count in sorted(counts.items())
                                   if state in ("failed", "forbidden")),
         )  # fmt: skip
+
+
+def _check_secrets(settings: CrawlSettings) -> None:
+    """Each API's, here on the driver; workers must have them too."""
+    for api in settings.apis:
+        for variable in (api.client_id_variable, api.client_secret_variable):
+            if not os.environ.get(variable):
+                raise UserError(
+                    f"environment variable {variable} is not set, which crawl.apis {api.name} is asked with; export it "
+                    "for this job (and for the executors: spark.executorEnv)"
+                )
 
 
 def _check_speculation(spark: SparkSession) -> None:

@@ -22,7 +22,9 @@ def summary(spark: SparkSession, config: Config, wanted: Sequence[str]) -> str:
 def _line(spark: SparkSession, config: Config, month: str) -> str:
     exits = _exits(config, month)
     offers, rejects = exits.get("products", 0), sum(exits.values()) - exits.get("products", 0)
-    return f"{month}: {_crawled(config, month)}{offers:,} offers, {rejects:,} rejects, {_accuracy(spark, config, month)}"
+    return (
+        f"{month}: {_crawled(config, month)}{offers:,} offers, {rejects:,} rejects, {_accuracy(spark, config, month)}"
+    )
 
 
 def _crawled(config: Config, month: str) -> str:

@@ -287,6 +287,7 @@ def test_an_api_gets_its_secret_and_nobody_else(monkeypatch: pytest.MonkeyPatch)
     with running() as server:
         api = {"name": "shop", "url": server.url("/v1/search/shop.json")}
         asked = [Request(server.url("/v1/search/shop.json?query=a"), "api", server.host, 0), *pages(server)]
+        monkeypatch.delenv("CATMATCH_API_CLIENT_SECRET")
         found, _ = fetch(asked, settings(apis=[api], hosts={"*": {"in_flight": 1}}))
         assert found["/v1/search/shop.json?query=a"].error == "no_secret"
         monkeypatch.setenv("CATMATCH_API_CLIENT_ID", "id-of-ours")

@@ -1,5 +1,8 @@
 """How a round is shared among hosts and dealt to tasks."""
 
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +10,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lib.config import CrawlSettings
-from lib.crawl.plan import Share, Waiting, deal, limits, partition_keys
+from lib.crawl.plan import Share, Waiting, deal, limits, partition_keys, quota_left, survey
 from lib.crawl.request import HostState
+from schemas.frontier import FRONTIER
 
 SITE = {"contact": "a@b.example", "staging": "/tmp/x", "seeds": ["http://a.example/category/category.nhn"]}
 
@@ -86,3 +90,16 @@ def test_each_key_goes_to_its_partition(spark: SparkSession, tasks: int) -> None
     placed = spark.createDataFrame([(key,) for key in keys], "key int").repartition(tasks, "key")
     found = {row.key: row.place for row in placed.select("key", F.spark_partition_id().alias("place")).collect()}
     assert [found[key] for key in keys] == list(range(tasks))
+
+
+def test_requests_of_the_day_before_do_not_count_for_the_quota(spark: SparkSession) -> None:
+    """Midnight is the API's: what was asked a minute before it is yesterday's."""
+    api = {"name": "shop", "url": "http://api.example/v1/search/shop.json", "daily_quota": 10}
+    given = settings(apis=[api])
+    midnight = datetime.now(ZoneInfo("Asia/Seoul")).replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = {"a": midnight - timedelta(minutes=1), "b": midnight + timedelta(seconds=1), "c": None}
+    rows = [("2026-01", url, "api", "api.example", 0, "stored" if at else "waiting", 3 if at else 0, 1, None, at, None,
+             None, None, None) for url, at in asked.items()]  # fmt: skip
+    (found,) = survey(spark.createDataFrame(rows, FRONTIER.struct), given)
+    assert (found.requests_today, found.asked, found.due) == (3, 2, 1)
+    assert quota_left(found, given) == 7
