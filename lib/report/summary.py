@@ -11,7 +11,7 @@ from schemas.metrics import METRICS
 
 
 def summary(spark: SparkSession, config: Config, wanted: Sequence[str]) -> str:
-    """One line a month (pages, offers, rejects, accuracy with its 95 % interval), the sum, and where the reports are."""
+    """One line a month (pages, offers, rejects, accuracy with its 95 % interval), the sum, where the reports are."""
     lines = [_line(spark, config, month) for month in wanted]
     total = sum(_exits(config, month).get("products", 0) for month in wanted)
     simulated = " of a simulated market" if config.market is not None else ""
