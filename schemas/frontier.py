@@ -35,7 +35,9 @@ FRONTIER = Table(
     checks={**MONTH_CHECK, "state_is_known": f"state IN {FRONTIER_STATES!r}"},
     # An address found again is not asked for again; only a later round knows better.
     merge_updates={
-        name: f"new.{name}" for name in ("state", "attempts", "round", "not_before", "requested_at", "status", "error")
+        **{name: f"new.{name}" for name in ("state", "attempts", "round", "not_before", "status", "error")},
+        # A round that did not come to it takes nothing from what an API has counted today.
+        "requested_at": "coalesce(new.requested_at, old.requested_at)",
     },
     merge_when="new.round > old.round",
     retention="12 months",
