@@ -155,8 +155,9 @@ def conf(rows: int, folder: Path) -> Config:
         "market.seed": SEED,
         "market.first_month": f"'{MONTH}'",
         "market.offers_per_month": rows,
+        "market.feeds": "true",
         "ingest.staging": folder / "staging",
-        "ingest.sources.0.path": folder / "deliveries" / "{month}" / "*.tsv*",
+        "ingest.sources": json.dumps([feeds(folder)]),
         "categories.taxonomy.path": folder / "deliveries" / "{month}" / "taxonomy.csv",
         "categories.cap": 250000,
         "shards.months_back": 1,
@@ -237,6 +238,12 @@ def _events(log: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             if '"SparkListenerTaskEnd"' in line[:40] or '"SparkListenerStageCompleted"' in line[:50]:
                 yield json.loads(line)
+
+
+def feeds(folder: Path) -> dict[str, Any]:
+    """The malls' feeds as an ingest source; one of the malls writes CP949."""
+    path = str(folder / "deliveries" / "{month}" / "*.tsv*")
+    return {"name": "malls", "kind": "ep", "path": path, "malls": {"jangteo": {"encoding": "cp949"}}}
 
 
 def _scalar(value: object) -> str:

@@ -20,7 +20,7 @@ def local() -> Config:
 @pytest.fixture(scope="session")
 def settings(local: Config) -> MarketSettings:
     assert local.market is not None
-    return local.market
+    return local.market.model_copy(update={"feeds": True})
 
 
 @pytest.fixture(scope="session")
