@@ -544,6 +544,9 @@ def _sentence(error: ValidationError) -> str:
             )
         elif item["type"] == "missing":
             complaints.append(f"{path} is required")
+        elif isinstance(item["input"], dict):
+            # What a whole section is wrong about says so itself; the section may hold what is not for logs.
+            complaints.append(f"{path}: {item['msg'].removeprefix('Value error, ')}")
         else:
             complaints.append(f"{path} = {item['input']!r}: {item['msg']}")
     return "; ".join(complaints)

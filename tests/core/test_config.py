@@ -53,6 +53,46 @@ def test_mistakes_are_one_sentence_with_the_key(conf: Path, override: str, expec
     assert "\n" not in str(raised.value)
 
 
+CRAWL = "contact: a@b.example, staging: x, hosts: {shop.example: {}}"
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        (CRAWL, "crawl: give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with"),
+        (f"{CRAWL}, category_url: 'http://shop.example/list'", "crawl.category_url needs {cat_id}"),
+        (f"{CRAWL}, seeds: ['ftp://shop.example/']", "'ftp://shop.example/' is no http or https address"),
+        (f"{CRAWL}, seeds: [shop.example]", "'shop.example' is no http or https address"),
+        (
+            f"{CRAWL}, seeds: ['http://me:a-secret@shop.example/']",
+            "the address of 'shop.example' holds a user or password",
+        ),
+        ("staging: x, hosts: {a: {}}, seeds: ['http://a/']", "crawl.contact is required"),
+        ("contact: a, staging: x, hosts: {}, seeds: ['http://a/']", "crawl.hosts"),
+        (f"{CRAWL}, seeds: ['http://a/'], kinds: {{page: [x]}}", "crawl.kinds.page"),
+    ],
+)
+def test_a_crawl_that_cannot_start_is_said(tmp_path: Path, section: str, expected: str) -> None:
+    place = tmp_path / "crawl.yaml"
+    place.write_text(f"{MINIMAL}crawl: {{{section}}}\n")
+    with pytest.raises(UserError) as raised:
+        config.load(place)
+    assert expected in str(raised.value)
+    assert "a-secret" not in str(raised.value)
+
+
+def test_the_embedded_sites_port_is_put_in_everywhere(tmp_path: Path) -> None:
+    place = tmp_path / "crawl.yaml"
+    section = "contact: a, staging: x, hosts: {'127.0.0.2:{port}': {}}, seeds: ['http://127.0.0.2:{port}/']"
+    place.write_text(f"{MINIMAL}crawl: {{{section}}}\n")
+    crawl = config.load(place).crawl
+    assert crawl is not None
+    assert crawl.on_embedded_site
+    served = crawl.at_port(8123)
+    assert (list(served.hosts), served.seeds) == (["127.0.0.2:8123"], ["http://127.0.0.2:8123/"])
+    assert not served.on_embedded_site
+
+
 def test_missing_section_is_named(tmp_path: Path) -> None:
     place = tmp_path / "empty.yaml"
     place.write_text("spark: {}\n")

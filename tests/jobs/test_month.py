@@ -15,7 +15,8 @@ from tests.conftest import ROOT
 
 MONTHS = ("2026-01", "2026-02")
 STAGES = (
-    "market", "crawl", "ingest", "tokenize", "vocabulary", "word2vec", "normalize", "shards", "train", "evaluate", "score",
+    "market", "crawl", "ingest", "tokenize", "vocabulary", "word2vec", "normalize", "shards", "train", "evaluate",
+    "score",
 )  # fmt: skip
 
 

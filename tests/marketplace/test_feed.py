@@ -53,6 +53,15 @@ def test_a_delivery_holds_every_offer_once_in_each_malls_own_format(spark: Spark
     assert [path.name for path in delivery.folder.parent.iterdir()] == [MONTH]
 
 
+def test_without_feeds_the_month_is_counted_alike_and_only_the_taxonomy_delivered(
+    spark: SparkSession, small: MarketSettings
+) -> None:
+    with_feeds = feed.deliver(spark, small, MONTH)
+    without = feed.deliver(spark, small.model_copy(update={"feeds": False}), MONTH)
+    assert (without.rows, without.branded, without.wrong) == (with_feeds.rows, with_feeds.branded, with_feeds.wrong)
+    assert list(contents(without.folder)) == [feed.TAXONOMY_FILE]
+
+
 def test_the_bytes_do_not_depend_on_partitions(
     spark: SparkSession, small: MarketSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
