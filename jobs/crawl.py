@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from lib import artefact, tables
+from lib import artefact, manifest, tables
 from lib.categories.taxonomy import read_taxonomy, taxonomy_path
 from lib.command import run_stage_job
 from lib.config import Config, CrawlSettings
@@ -36,6 +36,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     """Crawl the month unless it is crawled already; a crawl that was stopped goes on where its pages end."""
     if config.crawl is None:
         raise UserError("this configuration has no crawl section; take conf/local.yaml or add one (README, Crawl)")
+    _check_same_market(config, month)
     needs_leaves = config.crawl.category_url is not None or bool(config.crawl.apis)
     inputs = {"taxonomy": artefact.sha256(taxonomy_path(config.categories.taxonomy, month))} if needs_leaves else {}
 
@@ -51,6 +52,18 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         return outcome
 
     return run_stage(spark, STAGE, config, month, inputs, work, tables_written={"pages": PAGES}, force=force)
+
+
+def _check_same_market(config: Config, month: str) -> None:
+    """Refuse to take pages of a market for those of another: a stored page is not fetched again."""
+    last = manifest.find(config.storage.warehouse, STAGE.name, month)
+    given = {**config.at("market"), "site": None} if config.market is not None else None
+    before = last.settings["market"] if last is not None else given
+    if before is not None and {**before, "site": None} != given:
+        raise UserError(
+            f"{month} was crawled from another market than this configuration's, and its pages are stored in "
+            f"{config.storage.warehouse}; name another storage.warehouse, or delete that one (make clean)"
+        )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from jobs import crawl, ingest
 from lib import tables
 from lib.config import Config
+from lib.errors import UserError
 from lib.marketplace.offers import market_of, settings_text
 from schemas.pages import PAGES
 from schemas.products import PRODUCTS
@@ -57,6 +58,9 @@ def test_a_month_is_crawled_once_and_its_pages_hold_every_offer(spark: SparkSess
     first = crawl.run(spark, site.config, MONTH)
     assert first.exits == {"stored": first.facts["pages"]}
     assert crawl.run(spark, site.config, MONTH).skipped
+    other = site.market.model_copy(update={"seed": 1})
+    with pytest.raises(UserError, match="2026-01 was crawled from another market"):
+        crawl.run(spark, site.config.model_copy(update={"market": other}), MONTH)
     found = products(spark, site.config)
     market = market_of(settings_text(site.market))
     listings = market.listings(MONTH, np.arange(OFFERS))
