@@ -28,15 +28,17 @@ from lib.crawl.urls import canonical
 __all__ = ["Answer", "FetchError", "Fetcher"]
 
 if find_spec("sniffio") is None:
-    # httpcore searches for it at every lock it makes, in vain: a third of what a small page costs. None ends the search.
+    # httpcore searches for it at every lock it makes, in vain: a third of what a small page costs. None ends that.
     sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
+NOT_MODIFIED = 304
 MOST_HEADERS, LONGEST_HEADER = 100, 1000
 # Sessions are not for keeping.
 DROPPED_HEADERS = frozenset({"set-cookie", "set-cookie2"})
 KEPT_OPEN_SECONDS = 30.0
 # What may be sent as a header's value: what a site made of its ETag, or a file of its line ends, may not.
 _SENDABLE = re.compile(r"[!-~]([ -~]*[!-~])?")
+_CONDITIONS = frozenset({b"If-None-Match", b"If-Modified-Since"})
 Headers = tuple[tuple[str, str], ...]
 _FAULTS = (
     httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, AddressRefusedError,
@@ -75,7 +77,7 @@ class Fetcher:
     def __init__(
         self, settings: CrawlSettings, in_flight: int, resolver: Resolver = resolve, tls: ssl.SSLContext | None = None
     ) -> None:
-        """`resolver` and `tls` (how names are resolved, whose certificates are trusted) are other ones in tests only."""
+        """`resolver` and `tls` (how names are resolved, whose certificates are trusted): others in tests only."""
         self._settings = settings
         self._apis = {canonical(api.url.partition("?")[0]): api for api in settings.apis}
         self._pool = httpcore.AsyncConnectionPool(
@@ -117,8 +119,7 @@ class Fetcher:
                 "GET", url, headers=headers, extensions={"timeout": self._timeouts}
             ) as response:
                 latency = time.monotonic() - started
-                if not 200 <= response.status <= 599:
-                    raise FetchError("protocol_error")
+                _check_status(response.status, headers)
                 found = _kept_headers(response.headers)
                 encoding = next((value for name, value in found if name == "content-encoding"), "")
                 reader = Body(encoding, self._settings.max_body_bytes, self._settings.max_decoded_bytes, only_first)
@@ -154,6 +155,18 @@ def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
+
+
+def _check_status(status: int, sent: Sequence[tuple[bytes, bytes]]) -> None:
+    """Only what HTTP knows, and "not modified" only where that was asked.
+
+    Raises:
+        FetchError: it is something else.
+    """
+    if not 200 <= status <= 599:
+        raise FetchError("protocol_error")
+    if status == NOT_MODIFIED and not any(name in _CONDITIONS for name, _ in sent):
+        raise FetchError("unasked_304")
 
 
 def _as_fetch_error(error: Exception, *, answered: bool) -> FetchError:

@@ -9,30 +9,40 @@ import gzip
 import hashlib
 import heapq
 import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lib.config import CrawlSettings, HostSettings
 from lib.crawl import robots
 from lib.crawl.fetch import Answer, Fetcher, FetchError
+from lib.crawl.pace import Clock, Pace
 from lib.crawl.request import HostState, Link, Outcome, Request, RobotsRecord
-from lib.crawl.throttle import Throttle, backoff, retry_after
-from lib.crawl.urls import Scope, canonical
+from lib.crawl.throttle import Throttle, backoff, longest_backoff, retry_after
+from lib.crawl.urls import Scope, canonical, host_of
 
 Emit = Callable[[Outcome | HostState], Awaitable[None]]
 FindLinks = Callable[[Request, Answer], list[Link]]
 OK, NOT_MODIFIED, TOO_MANY, UNAVAILABLE = 200, 304, 429, 503
 # Answers that may be others the next time (RFC 9110: timeouts, overload, passing faults of a server).
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-# After so many failures in a row the host, not the address, is what fails: the round leaves it alone.
+# Failures in which the host did not answer at all.
+UNANSWERED = frozenset({"timeout", "dns_failed", "connect_failed", "refused_address", "disconnected"})
+# After so many of them in a row the host, not the address, is what fails: the round leaves it alone.
 STREAK = 5
 PACK_LEVEL = 1
 MOST_LINKS = 5000
+# What has more bytes is packed or read in a thread; the lanes would feel it.
+LARGE = 256 << 10
+# A lane that waits looks so often whether its round has ended.
+LONGEST_SLEEP = 0.25
+
+
+class _NoTurnError(Exception):
+    """The host has no turn left in this round."""
 
 
 class Lane:
@@ -40,18 +50,20 @@ class Lane:
 
     def __init__(
         self, requests: Iterable[Request], state: HostState, settings: CrawlSettings, deadline: float, emit: Emit,
-        find_links: FindLinks, fetcher: Fetcher, scope: Scope,
+        find_links: FindLinks, fetcher: Fetcher, scope: Scope, chance: random.Random,
     ) -> None:  # fmt: skip
-        self._settings, self._deadline, self._emit, self._find_links = settings, deadline, emit, find_links
-        self._fetcher, self._scope, self._state = fetcher, scope, state
+        self._settings, self._emit, self._find_links = settings, emit, find_links
+        self._fetcher, self._scope, self._state, self._chance = fetcher, scope, state, chance
         self._fresh = deque(requests)
+        # What is tried again in this round, by the time it is due, and what becomes of it if the round ends before.
         self._again: list[tuple[float, int, Request]] = []
         self._order = count()
+        self._postponed: dict[str, Outcome] = {}
         self._host = scope.settings_for(state.host) or HostSettings()
         least = settings.delay if self._host.delay is None else self._host.delay
         self._throttle = Throttle(settings, least, state.delay)
-        self._turn = asyncio.Lock()
-        self._chance = random.Random()  # noqa: S311 jitter
+        self._clock = Clock()
+        self._pace = Pace(self._throttle, self._clock, deadline, state.last_request, state.paused_until)
         self._rules: robots.Rules | None = None
 
     async def run(self) -> None:
@@ -63,106 +75,114 @@ class Lane:
             await self._end_all("failed", "host_unreachable")
         elif await self._know_robots():
             await asyncio.gather(*(self._work() for _ in range(self._host.in_flight)))
-            await self._give_back(max(self._state.paused_until, 0.0) or None)
-        await self._emit(replace(self._state, delay=self._throttle.adaptive))
+            await self._give_back(self._pace.paused_until)
+        await self._emit(
+            replace(
+                self._state, delay=self._throttle.adaptive, last_request=self._pace.last_request,
+                paused_until=self._pace.paused_until,
+            )
+        )  # fmt: skip
 
     # --- what is asked next
 
     async def _work(self) -> None:
         while (request := await self._next()) is not None:
-            if request.kind != "api" and self._rules is not None and not self._rules.allows(request.url):
+            if host_of(request.url) != self._state.host or not request.url.isascii():
+                await self._emit(_outcome(request, "failed", error="not_allowed"))
+            elif request.kind != "api" and self._rules is not None and not self._rules.allows(request.url):
                 await self._emit(_outcome(request, "forbidden"))
-            elif self._quota_is_used(request):
+                await asyncio.sleep(0)  # long rules for many addresses are no reason for other lanes to wait
+            elif not self._take_from_quota(request):
                 await self._emit(_outcome(request, "waiting"))
-            elif await self._may_start(request):
+            elif await self._pace.turn():
                 await self._ask(request)
             else:
+                self._give_to_quota(request)
                 self._fresh.appendleft(request)
-                if not self._quota_is_used(request):
-                    return
-
-    def _quota_is_used(self, request: Request) -> bool:
-        return request.kind == "api" and self._state.quota_left == 0
+                return
 
     async def _next(self) -> Request | None:
         """The next request that is due before the deadline; None when there is none, or the host is left alone."""
-        while not self._left_alone():
-            if self._again and self._again[0][0] <= time.time():
+        while not self._pace.is_over:
+            if self._again and self._again[0][0] <= self._clock.now():
                 return heapq.heappop(self._again)[2]
             if self._fresh:
                 return self._fresh.popleft()
-            if not self._again or self._again[0][0] >= self._deadline:
+            if not self._again:
                 return None
-            await asyncio.sleep(max(0.001, self._again[0][0] - time.time()))
+            await asyncio.sleep(min(LONGEST_SLEEP, max(0.001, self._again[0][0] - self._clock.now())))
         return None
 
-    def _left_alone(self) -> bool:
-        return self._state.paused_until >= self._deadline or time.time() >= self._deadline
-
-    async def _may_start(self, request: Request) -> bool:
-        """Wait for the host's next turn and take it; False when that comes after the deadline, or a quota is used."""
-        async with self._turn:
-            if self._quota_is_used(request):
-                return False
-            while True:
-                due = max((self._state.last_request or 0.0) + self._throttle.delay, self._state.paused_until)
-                if due >= self._deadline:
-                    return False
-                if (wait := due - time.time()) <= 0:
-                    break
-                await asyncio.sleep(wait)
-            left = self._state.quota_left
-            used = None if left is None else left - (request.kind == "api")
-            self._state = replace(self._state, last_request=time.time(), quota_left=used)
+    def _take_from_quota(self, request: Request) -> bool:
+        """Whether there is a request left in the quota for it; counts it."""
+        if request.kind != "api" or self._state.quota_left is None:
+            return True
+        if self._state.quota_left <= 0:
+            return False
+        self._state = self._state.with_quota(self._state.quota_left - 1)
         return True
+
+    def _give_to_quota(self, request: Request) -> None:
+        if request.kind == "api" and self._state.quota_left is not None:
+            self._state = self._state.with_quota(self._state.quota_left + 1)
 
     # --- one request
 
     async def _ask(self, request: Request) -> None:
-        asked_at = time.time()
+        asked_at = self._clock.now()
         tried = replace(request, attempts=request.attempts + 1)
         try:
             answer = await self._fetcher.get(request)
+            if answer.status == NOT_MODIFIED and not (request.etag or request.last_modified):
+                raise FetchError("unasked_304")
         except FetchError as error:
             await self._failed(tried, error, asked_at)
             return
-        self._state = replace(self._state, failures=0)
-        self._throttle.saw(answer.status, answer.seconds)
+        self._saw(answer, tried.attempts)
         if answer.status in PASSING and tried.attempts < self._settings.max_attempts:
-            self._slow_down(answer, tried)
             await self._try_again(tried, f"status_{answer.status}", asked_at, status=answer.status)
-            return
-        await self._emit(self._stored(tried, answer, asked_at))
+        elif len(answer.body) > LARGE:
+            await self._emit(await asyncio.to_thread(self._stored, tried, answer, asked_at))
+        else:
+            await self._emit(self._stored(tried, answer, asked_at))
 
-    def _slow_down(self, answer: Answer, tried: Request) -> None:
-        """Leave the whole host alone for as long as it says, or for a while where it is overloaded and does not say."""
-        if answer.status not in (TOO_MANY, UNAVAILABLE):
-            return
-        seconds = retry_after(answer.header("retry-after"), self._settings)
-        pause = backoff(tried.attempts, self._settings, self._chance) if seconds is None else seconds
-        self._state = replace(self._state, paused_until=max(self._state.paused_until, time.time() + pause))
+    def _saw(self, answer: Answer, attempts: int) -> None:
+        """Learn from an answer how fast the host is, and leave it alone for as long as it says, or for a while where it
+        is overloaded and does not say."""
+        self._state = replace(self._state, failures=0)
+        self._throttle.saw(answer.status, answer.latency)
+        if answer.status in (TOO_MANY, UNAVAILABLE):
+            seconds = retry_after(answer.header("retry-after"), self._settings)
+            self._pace.pause(longest_backoff(attempts, self._settings) if seconds is None else seconds)
 
     async def _failed(self, tried: Request, error: FetchError, asked_at: float) -> None:
-        self._state = replace(self._state, failures=self._state.failures + 1)
-        if self._state.failures % STREAK == 0:
-            pause = min(
-                self._settings.backoff_limit, self._settings.backoff_seconds * 2 ** min(self._state.failures, 30)
-            )
-            self._state = replace(self._state, paused_until=time.time() + pause)
+        if error.code in UNANSWERED:
+            self._count_failure()
+        elif error.code != "no_secret":
+            self._state = replace(self._state, failures=0)
         if error.passing and tried.attempts < self._settings.max_attempts:
             await self._try_again(tried, error.code, asked_at)
         else:
             await self._emit(_outcome(tried, "failed", error=error.code, requested_at=asked_at))
 
+    def _count_failure(self) -> None:
+        failures = self._state.failures + 1
+        self._state = replace(self._state, failures=failures)
+        if failures % STREAK == 0:
+            self._pace.pause(longest_backoff(failures, self._settings))
+            self._pace.end()
+
     async def _try_again(self, tried: Request, error: str, asked_at: float, status: int | None = None) -> None:
         """In this round where time allows, else in a later one."""
-        due = max(time.time() + backoff(tried.attempts, self._settings, self._chance), self._state.paused_until)
-        if due < self._deadline:
+        due = max(
+            self._clock.now() + backoff(tried.attempts, self._settings, self._chance), self._pace.paused_until
+        )  # fmt: skip
+        later = _outcome(tried, "waiting", error=error, requested_at=asked_at, status=status, not_before=due)
+        if due < self._pace.deadline:
             heapq.heappush(self._again, (due, next(self._order), tried))
+            self._postponed[tried.url] = later
         else:
-            await self._emit(
-                _outcome(tried, "waiting", error=error, requested_at=asked_at, status=status, not_before=due)
-            )
+            await self._emit(later)
 
     def _stored(self, tried: Request, answer: Answer, asked_at: float) -> Outcome:
         """The page."""
@@ -183,72 +203,79 @@ class Lane:
         target = answer.header("location")
         if 300 <= answer.status < 400 and answer.status != NOT_MODIFIED and target is not None:
             url = canonical(target, tried.url)
-            if url is not None and self._scope.settings_for(urlsplit(url).netloc) is not None and tried.kind != "api":
+            if url is not None and self._scope.settings_for(host_of(url)) is not None and tried.kind != "api":
                 return [Link(url, tried.kind)]
         return []
 
     # --- robots.txt
 
     async def _know_robots(self) -> bool:
-        """Ask for robots.txt where it is not known yet; False when nothing may be asked in this round."""
+        """Ask for robots.txt where it is not known or a day old; False when nothing may be asked in this round."""
         if all(request.kind == "api" for request in self._fresh):
             return True  # an API is used by agreement, with a key; robots.txt is for who comes without one
-        while self._state.robots.text is None:
-            record = self._state.robots
-            if record.attempts >= self._settings.max_attempts:
-                self._state = replace(self._state, robots=RobotsRecord())
-                await self._end_all("failed", "robots_unreachable")
-                return False
-            if record.not_before >= self._deadline:
-                await self._give_back(record.not_before, "robots_wait")
-                return False
-            await asyncio.sleep(max(0.0, record.not_before - time.time()))
-            if not await self._ask_robots():
-                await self._give_back(max(self._state.paused_until, 0.0) or None)
-                return False
-        self._rules = robots.Rules(self._state.robots.text, self._settings.agent)
+        try:
+            if self._state.robots.text is not None and not self._has_fresh_robots():
+                await self._ask_robots()
+            while self._state.robots.text is None:
+                if self._state.robots.attempts >= self._settings.max_attempts:
+                    self._state = replace(self._state, robots=RobotsRecord())
+                    await self._end_all("failed", "robots_unreachable")
+                    return False
+                await self._ask_robots()
+        except _NoTurnError:
+            error = "robots_wait" if self._state.robots.attempts else None
+            await self._give_back(max(self._pace.paused_until, self._state.robots.not_before), error)
+            return False
+        self._rules = await self._read_rules(self._state.robots.text)
         self._throttle.ask(self._rules.crawl_delay)
         return True
 
-    async def _ask_robots(self) -> bool:
-        """One attempt at robots.txt, redirects of it included; False when there was no turn for it any more."""
-        scheme = urlsplit(self._fresh[0].url).scheme
-        url = f"{scheme}://{self._state.host}/robots.txt"
-        for _ in range(robots.MOST_REDIRECTS + 1):
-            request = Request(url, "robots", self._state.host, 0)
-            if not await self._may_start(request):
-                return False
-            try:
-                answer = await self._fetcher.get(request)
-            except FetchError:
-                break
-            if answer.status in PASSING or answer.status >= 500:
-                self._slow_down(answer, replace(request, attempts=self._state.robots.attempts + 1))
-                break
-            if not (300 <= answer.status < 400):
-                text = robots.text_of(answer.body) if answer.status == OK else robots.ALLOW_ALL
-                self._state = replace(self._state, robots=RobotsRecord(text))
-                return True
-            target = urlsplit(urljoin(url, answer.header("location") or ""))
-            if target.netloc != self._state.host or target.scheme != scheme:
-                break_text = robots.FORBID_ALL  # whose rules hold elsewhere is not known here
-                self._state = replace(self._state, robots=RobotsRecord(break_text))
-                return True
-            url = target.geturl()
-        else:
-            self._state = replace(self._state, robots=RobotsRecord(robots.FORBID_ALL))
-            return True
-        attempts = self._state.robots.attempts + 1
-        due = max(time.time() + backoff(attempts, self._settings, self._chance), self._state.paused_until)
-        self._state = replace(self._state, robots=RobotsRecord(None, attempts, due))
-        return True
+    async def _read_rules(self, text: str) -> robots.Rules:
+        if len(text) > LARGE:
+            return await asyncio.to_thread(robots.Rules, text, self._settings.agent)
+        return robots.Rules(text, self._settings.agent)
+
+    def _has_fresh_robots(self) -> bool:
+        return self._state.robots.fetched_at + robots.FRESH_SECONDS > self._clock.now()
+
+    async def _ask_robots(self) -> None:
+        """One attempt at robots.txt, redirects of it included.
+
+        Raises:
+            _NoTurnError: the round has no turn for it.
+        """
+        known = self._state.robots
+        if known.not_before >= self._pace.deadline:
+            raise _NoTurnError
+        await asyncio.sleep(max(0.0, known.not_before - self._clock.now()))
+        text = await robots.ask(self._state.host, urlsplit(self._fresh[0].url).scheme, self._get_robots)
+        if text is not None:
+            self._state = replace(self._state, robots=RobotsRecord(text, fetched_at=self._clock.now()))
+        elif known.text is None:
+            attempts = known.attempts + 1
+            wait = self._clock.now() + backoff(attempts, self._settings, self._chance)
+            record = RobotsRecord(None, attempts, max(wait, self._pace.paused_until))
+            self._state = replace(self._state, robots=record)
+
+    async def _get_robots(self, url: str) -> Answer | None:
+        if not await self._pace.turn():
+            raise _NoTurnError
+        try:
+            answer = await self._fetcher.get(Request(url, "robots", self._state.host, 0), robots.MOST_BYTES + 1)
+        except FetchError:
+            return None
+        self._saw(answer, self._state.robots.attempts + 1)
+        return None if answer.status in PASSING or answer.status >= 500 else answer
 
     # --- what is left
 
-    async def _give_back(self, not_before: float | None, error: str | None = None) -> None:
-        """Everything not done waits on."""
+    async def _give_back(self, not_before: float, error: str | None = None) -> None:
+        """Everything not done waits on, until the time given where that is still to come."""
+        due = not_before if not_before > self._clock.now() else None
         for request in self._rest():
-            await self._emit(_outcome(request, "waiting", error=error, not_before=not_before))
+            waiting = self._postponed.get(request.url) or _outcome(request, "waiting", error=error)
+            times = [time for time in (waiting.not_before, due) if time is not None]
+            await self._emit(replace(waiting, not_before=max(times, default=None)))
 
     async def _end_all(self, state: str, error: str) -> None:
         for request in self._rest():
@@ -273,23 +300,24 @@ def _outcome(
 
 async def fetch_hosts(
     requests: Iterable[Request], states: Mapping[str, HostState], settings: CrawlSettings, deadline: float, emit: Emit,
-    find_links: FindLinks,
+    find_links: FindLinks, chance: random.Random | None = None,
 ) -> None:  # fmt: skip
     """Fetch all requests, one lane a host, and hand each outcome and each host's state at the end to `emit`.
 
     Args:
         states: what is known of the hosts.
         deadline: Unix seconds after which no request starts.
-        find_links: the addresses to follow in an answer of status 200.
+        find_links: the addresses to follow in an answer of status 200; called in a thread for large ones.
+        chance: of the jitter before another attempt.
     """
     by_host: dict[str, list[Request]] = {}
     for request in requests:
         by_host.setdefault(request.host, []).append(request)
-    scope = Scope(settings)
+    scope, jitter = Scope(settings), chance or random.Random()  # noqa: S311 jitter
     async with AsyncExitStack() as open_fetchers, asyncio.TaskGroup() as group:
         for host, own in by_host.items():
             allowed = scope.settings_for(host) or HostSettings()
             fetcher = await open_fetchers.enter_async_context(Fetcher(settings, allowed.in_flight))
             state = states.get(host) or HostState(host)
-            lane = Lane(own, state, settings, deadline, emit, find_links, fetcher, scope)
+            lane = Lane(own, state, settings, deadline, emit, find_links, fetcher, scope, jitter)
             group.create_task(lane.run())

@@ -40,11 +40,13 @@ class RobotsRecord:
         text: the rules; None while there was no answer yet.
         attempts: requests made for it without an answer.
         not_before: earliest time of the next one (Unix seconds).
+        fetched_at: when the rules were read (Unix seconds); after a day they are asked for again.
     """
 
     text: str | None = None
     attempts: int = 0
     not_before: float = 0.0
+    fetched_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class HostState:
         last_request: when it was asked last.
         delay: adaptive seconds between two requests.
         paused_until: it asked not to be asked before.
-        failures: requests in a row without any answer.
+        failures: requests in a row that the host did not answer.
         quota_left: API requests that it serves today; None: no limit.
     """
 

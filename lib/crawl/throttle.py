@@ -6,6 +6,7 @@ what conf and the site ask for, and never shortened by an error, which is often 
 
 import random
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from lib.config import CrawlSettings
@@ -30,7 +31,7 @@ class Throttle:
         return max(self._least, self._asked, self.adaptive or 0.0)
 
     def saw(self, status: int, latency: float) -> None:
-        """Learn from an answer."""
+        """Learn from an answer whose headers came after so many seconds."""
         if not self._settings.adaptive:
             return
         target = latency / self._settings.target_concurrency
@@ -40,10 +41,17 @@ class Throttle:
             self.adaptive = new
 
 
+def longest_backoff(attempts: int, settings: CrawlSettings) -> float:
+    """The most seconds before the next attempt after so many: doubles with each, up to a limit."""
+    return min(settings.backoff_limit, settings.backoff_seconds * 2.0 ** min(max(attempts - 1, 0), 30))
+
+
 def backoff(attempts: int, settings: CrawlSettings, chance: random.Random) -> float:
-    """Seconds before the next attempt after so many: exponential, the upper half of it by chance."""
-    longest = min(settings.backoff_limit, settings.backoff_seconds * 2 ** min(attempts - 1, 30))
-    return chance.uniform(longest / 2, longest)
+    """Seconds before the next attempt after so many: anything up to the longest, so that retries do not come in waves.
+
+    "Full jitter" of M. Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015).
+    """
+    return chance.uniform(0.0, longest_backoff(attempts, settings))
 
 
 def retry_after(value: str | None, settings: CrawlSettings) -> float | None:
@@ -55,7 +63,9 @@ def retry_after(value: str | None, settings: CrawlSettings) -> float | None:
         seconds = float(text[:12])
     else:
         try:
-            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+            at = parsedate_to_datetime(text)
+            # A date that names no zone is one of Greenwich, as all dates of HTTP are.
+            seconds = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     return min(max(0.0, seconds), settings.retry_after_limit)

@@ -103,7 +103,7 @@ def test_the_delay_holds_from_one_round_to_the_next() -> None:
 def test_a_slow_host_is_asked_less_often_and_a_quick_one_not_below_its_delay() -> None:
     with running(latency=0.1) as server:
         _, states = fetch(pages(server, 6), settings(delay=0.01))
-        assert 0.05 < (states[server.host].delay or 0) <= 0.12
+        assert 0.05 < (states[server.host].delay or 0) <= 0.2
     with running() as server:
         _, states = fetch(pages(server, 6), settings(delay=0.01))
         assert (states[server.host].delay or 0) == pytest.approx(0.01, abs=0.005)
