@@ -55,11 +55,15 @@ def gaps(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(ordered)]
 
 
-def keeps_to(times: list[float], delay: float, together: int = 6) -> bool:
+# A busy machine lets requests that started in time arrive late, and then closer together.
+JITTER = 0.04
+
+
+def keeps_to(times: list[float], delay: float, together: int = 12) -> bool:
     """Whether no so many requests together came sooner than the delay allows; arrivals jitter by some milliseconds."""
     ordered = sorted(times)
     spans = [last - first for first, last in zip(ordered, ordered[together - 1 :], strict=False)]
-    return min(spans) > (together - 1) * delay - 0.015
+    return min(spans) > (together - 1) * delay - JITTER
 
 
 @pytest.mark.parametrize(("in_flight", "latency"), [(1, 0.0), (4, 0.06)])
@@ -77,15 +81,15 @@ def test_without_a_delay_that_check_would_fail() -> None:
 
 
 def test_crawl_delay_is_obeyed_up_to_its_bound_and_paths_are_left_alone() -> None:
-    rules = b"User-agent: *\nCrawl-delay: 0.05\nDisallow: /p1\n"
+    rules = b"User-agent: *\nCrawl-delay: 0.2\nDisallow: /p1\n"
     with running({"/robots.txt": answer(rules)}) as server:
         found, _ = fetch(pages(server, 4), settings())
         assert {path: one.state for path, one in found.items()} == {
             "/p0": "stored", "/p1": "forbidden", "/p2": "stored", "/p3": "stored",
         }  # fmt: skip
         assert "/p1" not in [path for _, path, _ in server.asked]
-        assert keeps_to([at for at, _, _ in server.asked], 0.05, together=2)
-    with running({"/robots.txt": answer(rules.replace(b"0.05", b"999"))}) as server:
+        assert keeps_to([at for at, _, _ in server.asked], 0.2, together=2)
+    with running({"/robots.txt": answer(rules.replace(b"0.2", b"999"))}) as server:
         found, _ = fetch(pages(server, 3), settings(max_delay=0.05))
         assert [one.state for one in found.values()].count("stored") == 2
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +21,15 @@ from lib import tables
 from lib.config import Config
 from lib.errors import UserError
 from lib.marketplace.offers import market_of, settings_text
+from lib.marketplace.site.process import serving
 from schemas.pages import PAGES
 from schemas.products import PRODUCTS
 from tests.conftest import ROOT
-from tests.crawl.market_site import MONTH, OFFERS, Serve, Served, serve
+from tests.crawl.market_site import MONTH, OFFERS, Serve, Served, local, serve
 from tests.crawl.test_crawl import requests
 
 __all__ = ["serve"]
-ROUND_PAGES = 30
+ROUND_PAGES = 20
 # Deaths with seeds of their own: one in `make test`, the others in `make soak`.
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 22))]
 
@@ -67,39 +70,67 @@ def test_a_month_is_crawled_once_and_its_pages_hold_every_offer(spark: SparkSess
     assert [row[2] for row in found] == sorted(market.product_ids(listings))
 
 
-def killed_at(config_file: Path, site: Served, asked: int) -> None:
+@dataclass(frozen=True)
+class Reference:
+    """A served month and the products that an undisturbed crawl of it leaves."""
+
+    site: Served
+    products: list[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    """One site for all deaths, slow enough to die in."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    made = local(
+        folder, crawl__detail_share=0.5, crawl__round_pages=ROUND_PAGES, crawl__delay=0.01,
+        market__site__latency_seconds=0.02, market__offers_per_month=200,
+    )  # fmt: skip
+    assert made.market is not None
+    assert made.crawl is not None
+    with serving(made.market, MONTH, log=folder / "requests.jsonl") as port:
+        config = made.model_copy(update={"crawl": made.crawl.at_port(port)})
+        site = Served(config, made.market, folder / "requests.jsonl")
+        deliver(site)
+        crawl.run(spark, config, MONTH)
+        yield Reference(site, products(spark, config))
+
+
+def killed_at(config: Config, folder: Path, site: Served, asked: int) -> None:
     """Run the job in a process of its own and kill it, workers and all, once the site was asked so often."""
+    config_file = folder / "conf.yaml"
+    config_file.write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
     command = [sys.executable, "jobs/crawl.py", "--conf", str(config_file), "--month", MONTH]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
+    before = count_lines(site.log)
     with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE) as job:
-        while job.poll() is None and (not site.log.exists() or sum(1 for _ in site.log.open()) < asked):
+        while job.poll() is None and count_lines(site.log) - before < asked:
             time.sleep(0.05)
         if job.poll() is None:
             os.killpg(job.pid, signal.SIGKILL)
         assert job.wait() in (0, -signal.SIGKILL), job.stderr.read().decode() if job.stderr else ""
 
 
+def count_lines(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_anywhere_it_goes_on_and_leaves_the_same_products(
-    spark: SparkSession, serve: Serve, tmp_path: Path, seed: int
+    spark: SparkSession, undisturbed: Reference, tmp_path: Path, seed: int
 ) -> None:
     print(f"seed {seed}")  # noqa: T201 so that a failure can be had again
-    site = serve(
-        crawl__detail_share=0.5, crawl__round_pages=ROUND_PAGES, crawl__delay=0.01, market__site__latency_seconds=0.02
-    )
-    deliver(site)
-    config_file = tmp_path / "conf.yaml"
-    config_file.write_text(yaml.safe_dump(site.config.model_dump(mode="json", by_alias=True)))
-    killed_at(config_file, site, asked=random.Random(seed).randint(1, 200))
-    time.sleep(2)  # the server's log, and workers that outlive their driver for a moment
-    crawl.run(spark, site.config, MONTH)
-    pages = tables.read(spark, site.config.storage.warehouse, PAGES, month=MONTH)
+    site, config = undisturbed.site, in_another_warehouse(undisturbed.site.config, tmp_path)
+    earlier = list(requests(site))
+    killed_at(config, tmp_path, site, asked=random.Random(seed).randint(1, 110))
+    time.sleep(2)  # workers that outlive their driver for a moment
+    crawl.run(spark, config, MONTH)
+    pages = tables.read(spark, config.storage.warehouse, PAGES, month=MONTH)
     urls = Counter(row.url for row in pages.select("url").collect())
     assert set(urls.values()) == {1}
-    asked = Counter(record["host"] + record["path"] for record in requests(site) if record["path"] != "/robots.txt")
+    now = list(requests(site))[len(earlier) :]
+    asked = Counter(record["host"] + record["path"] for record in now if record["path"] != "/robots.txt")
     assert set(asked.values()) <= {1, 2}
     assert sum(1 for times in asked.values() if times == 2) <= ROUND_PAGES
-
-    whole = in_another_warehouse(site.config, tmp_path / "whole")
-    crawl.run(spark, whole, MONTH)
-    assert products(spark, site.config) == products(spark, whole)
+    assert products(spark, config) == undisturbed.products
