@@ -1,14 +1,16 @@
 """A server on loopback that does what a test tells it, byte for byte, and remembers when it was asked for what."""
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-# What a path is answered with: bytes as they go over the wire, or a function of how often it was asked for.
-Answers = dict[str, "bytes | Callable[[int], bytes]"]
+# What a path is answered with: bytes as they go over the wire, pieces of them one after another, or a function of how
+# often it was asked for.
+Answers = dict[str, "bytes | list[bytes] | Callable[[int], bytes]"]
 CLOSE = b""
 
 
@@ -25,12 +27,18 @@ class Server:
     Attributes:
         host: host:port.
         asked: (time, path, headers as sent) of every request.
+        connections: how often it was connected to; most_open: at the same time.
+        pause: seconds between the pieces of an answer that is a list of them.
     """
 
     host: str = ""
     asked: list[tuple[float, str, str]] = field(default_factory=list)
     answers: Answers = field(default_factory=dict)
     latency: float = 0.0
+    connections: int = 0
+    open_now: int = 0
+    most_open: int = 0
+    pause: float = 0.0
 
     def url(self, path: str) -> str:
         return f"http://{self.host}{path}"
@@ -40,6 +48,9 @@ class Server:
         return [at for at, path, _ in self.asked if path.startswith(prefix)]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 text = head.decode("latin-1")
@@ -49,23 +60,30 @@ class Server:
                 if self.latency:
                     await asyncio.sleep(self.latency)
                 given = self.answers.get(path, answer(b"", "404 Not Found") if path == "/robots.txt" else answer())
-                data = given if isinstance(given, bytes) else given(times)
-                writer.write(data)
-                await writer.drain()
-                if data == CLOSE or b"\r\nConnection: close" in data:
+                data = given(times) if callable(given) else given
+                for piece in data if isinstance(data, list) else [data]:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(self.pause)
+                if data == CLOSE or b"\r\nConnection: close" in b"".join(data if isinstance(data, list) else [data]):
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
             return
+        except asyncio.CancelledError:
+            return  # the test is done with it
         finally:
+            self.open_now -= 1
             writer.close()
 
 
 @contextmanager
-def running(answers: Answers | None = None, latency: float = 0.0, address: str = "127.0.0.1") -> Iterator[Server]:
+def running(
+    answers: Answers | None = None, latency: float = 0.0, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """The server, in a thread of its own until the test is done with it."""
     server = Server(answers=answers or {}, latency=latency)
     loop = asyncio.new_event_loop()
-    listening = loop.run_until_complete(asyncio.start_server(server.serve, address, 0))
+    listening = loop.run_until_complete(asyncio.start_server(server.serve, address, 0, ssl=tls))
     server.host = f"{address}:{listening.sockets[0].getsockname()[1]}"
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
