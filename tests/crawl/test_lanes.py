@@ -4,11 +4,13 @@ import gzip
 import time
 import zlib
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from lib.crawl.lanes import STREAK
 from lib.crawl.request import HostState, Link, Request, RobotsRecord
 from tests.crawl.fetching import fetch, pages, settings
 from tests.crawl.server import CLOSE, Answers, answer, running
@@ -284,3 +286,93 @@ def test_a_used_up_quota_leaves_its_requests_waiting_and_pages_go_on(monkeypatch
 def test_states_survive_as_text() -> None:
     state = HostState("a.example:81", 1.5, 0.25, 3.0, 2, RobotsRecord("User-agent: *", 1, 2.0), 7)
     assert HostState.from_json(state.to_json()) == state
+
+
+def test_a_retry_after_counts_when_nothing_is_tried_again_as_well() -> None:
+    with running({"/p0": answer(b"", "503 Busy", "Retry-After: 1")}) as server:
+        found, _ = fetch(pages(server, 2), settings(max_attempts=1))
+        assert (found["/p0"].state, found["/p0"].status) == ("stored", 503)
+        assert gaps(server.times())[0] > 0.99
+
+
+def test_overload_without_a_word_pauses_the_host_for_the_longest_backoff() -> None:
+    with running({"/p0": late(answer(b"", "429 Too Many"))}) as server:
+        fetch(pages(server, 2), settings(backoff_seconds=0.5, backoff_limit=9))
+        assert gaps(server.times())[0] > 0.49
+
+
+def test_what_was_tried_and_not_answered_keeps_when_and_why() -> None:
+    with running({"/p0": answer(b"", "500 Oops")}, latency=0.2) as server:
+        given = settings(backoff_seconds=0.001, backoff_limit=0.001, max_attempts=20)
+        found, _ = fetch(pages(server, 1), given, seconds=0.7)
+        one = found["/p0"]
+        assert (one.state, one.status, one.error) == ("waiting", 500, "status_500")
+        assert one.attempts == len(server.times()) >= 1
+        assert one.requested_at == pytest.approx(server.times()[-1], abs=0.15)
+
+
+def test_a_host_that_is_down_is_given_back_for_the_round_and_not_asked_once_a_page() -> None:
+    with running() as server:
+        gone = server.host
+    requests = [Request(f"http://{gone}/p{number}", "product", gone, 1) for number in range(30)]
+    known = {gone: HostState(gone, robots=RobotsRecord("", fetched_at=time.time()))}
+    for in_flight in (1, 4):
+        given = settings(hosts={"*": {"in_flight": in_flight}}, backoff_seconds=2, backoff_limit=60)
+        started = time.monotonic()
+        found, states = fetch(requests, given, seconds=60, states=known)
+        assert time.monotonic() - started < 2
+        assert STREAK <= sum(one.attempts for one in found.values()) < STREAK + in_flight
+        assert {one.state for one in found.values()} == {"waiting"}
+        assert all(20 < (one.not_before or 0) - time.time() < 61 for one in found.values())
+        assert STREAK <= states[gone].failures < STREAK + in_flight
+    # The control: answers that are of no use are the pages' faults, not the host's.
+    with running({f"/p{number}": answer(b"x" * 99) for number in range(30)}) as server:
+        found, states = fetch(pages(server, 30), settings(max_body_bytes=9))
+        assert {(one.state, one.error) for one in found.values()} == {("failed", "too_large")}
+        assert states[server.host].failures == 0
+
+
+def test_a_request_that_names_another_host_than_its_address_is_not_made() -> None:
+    with running() as server, running(address="127.0.0.2") as other:
+        allowed = settings(hosts={server.host: {}})
+        urls = [other.url("/p0"), f"http://u:p@{server.host}/p1", server.url("/p가")]
+        requests = [Request(url, "product", server.host, 1) for url in urls]
+        found, _ = fetch([*requests, *pages(server)], allowed)
+        assert Counter((one.state, one.error) for one in found.values()) == {
+            ("failed", "not_allowed"): 3, ("stored", None): 1,
+        }  # fmt: skip
+        assert not other.asked
+        assert len(server.times()) == 1
+
+
+def test_rules_a_day_old_are_read_again_and_kept_where_they_cannot_be() -> None:
+    old = RobotsRecord("User-agent: *\nDisallow: /p1", fetched_at=time.time() - 25 * 3600)
+    fresh = replace(old, fetched_at=time.time() - 3600)
+    with running() as server:
+        for record, path, state in ((old, "/p1", "stored"), (fresh, "/p1", "forbidden")):
+            found, _ = fetch(pages(server, 2), settings(), states={server.host: HostState(server.host, robots=record)})
+            assert found[path].state == state
+        assert [path for _, path, _ in server.asked].count("/robots.txt") == 1
+    with running({"/robots.txt": CLOSE}) as server:
+        found, _ = fetch(pages(server, 2), settings(), states={server.host: HostState(server.host, robots=old)})
+        assert [found[path].state for path in ("/p0", "/p1")] == ["stored", "forbidden"]
+
+
+@pytest.mark.parametrize("target", ["http://[bad/", "/\xea\xb0\x80 x\x01", "//", "http://u:p@h/", "?", "", "a" * 5000])
+def test_no_redirect_of_robots_or_pages_stops_a_lane(target: str) -> None:
+    moved = answer(b"", "302 Found", f"Location: {target}")
+    with running({"/robots.txt": moved}) as server:
+        found, _ = fetch(pages(server), settings(max_attempts=1))
+        assert found["/p0"].state in ("stored", "forbidden")
+    with running({"/p0": moved}) as server:
+        found, _ = fetch(pages(server), settings())
+        assert found["/p0"].status == 302
+
+
+def test_long_rules_do_not_hold_up_other_hosts() -> None:
+    rules = b"User-agent: *\n" + b"".join(b"Disallow: /*a*%d\n" % number for number in range(20_000))
+    with running({"/robots.txt": answer(rules)}) as large, running(address="127.0.0.2") as other:
+        requests = [*pages(large, 200), *pages(other, 40)]
+        fetch(requests, settings(delay=0.02, adaptive=False), seconds=3)
+        assert len(other.times()) == 40
+        assert max(gaps(other.times())) < 0.4
