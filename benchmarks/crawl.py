@@ -110,7 +110,7 @@ def crawl(spark: SparkSession, links: Sequence[Link], folder: Path, delay: float
 def polite(spark: SparkSession, links: Sequence[Link], folder: Path, log: Path) -> dict[str, float]:
     """(a): rate against the allowed one, hosts asked too often, memory of the second half against the first's."""
     with halves_of_memory() as halves:
-        _, pages = crawl(spark, links, folder / "polite", 1 / RATE, in_flight=2)
+        _, pages = crawl(spark, links, folder / "polite", 1 / RATE, in_flight=1)
         ended = time.time()
         first_half, second_half = halves()
     assert pages == len(links), f"{pages} of {len(links)} pages were stored"
