@@ -1,6 +1,7 @@
 """Turns of one host: never sooner than its delay, and hardly later."""
 
 import asyncio
+import statistics
 import time
 from itertools import pairwise
 
@@ -16,14 +17,31 @@ def pace(delay: float, seconds: float = 5.0, last: float | None = None, paused_u
 
 
 async def turns(one: Pace, number: int, together: int = 1) -> list[float]:
-    """When so many turns were had, taken by so many at a time."""
+    """When so many turns were had, taken by so many at a time that each have something to do in between."""
     times: list[float] = []
 
     async def take() -> None:
         while len(times) < number and await one.turn():
             times.append(time.monotonic())
+            work()
 
     await asyncio.gather(*(take() for _ in range(together)))
+    return times
+
+
+def work() -> None:
+    """What a lane does between two requests; after it the next one is due in no whole number of milliseconds."""
+    time.sleep(0.0004)
+
+
+def best_turns(delay: float, number: int) -> list[float]:
+    """When a loop that does nothing but look at the clock has these turns: no one is more exact on this machine now."""
+    times = [time.monotonic()]
+    while len(times) < number:
+        while time.monotonic() < times[-1] + delay:
+            pass
+        times.append(time.monotonic())
+        work()
     return times
 
 
@@ -31,17 +49,23 @@ def gaps(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(times)]
 
 
-@pytest.mark.parametrize(("delay", "number"), [(0.005, 100), (0.02, 30), (0.05, 12)])
+def share_of_the_rate(delay: float, number: int, together: int = 1) -> float:
+    """What is reached of the rate that anyone could reach now, on a machine that may be busy with others."""
+    best = statistics.median(gaps(best_turns(delay, number)))
+    found = gaps(asyncio.run(turns(pace(delay), number, together)))
+    assert min(found) > delay - 1e-4
+    return best / statistics.median(found)
+
+
+@pytest.mark.parametrize(("delay", "number"), [(0.005, 60), (0.02, 15), (0.05, 8)])
 @pytest.mark.parametrize("together", [1, 4])
 def test_the_allowed_rate_is_kept_and_reached(delay: float, number: int, together: int) -> None:
-    shares = []
-    for _ in range(3):  # a machine busy with others may be late; never early
-        found = gaps(asyncio.run(turns(pace(delay), number, together)))
-        assert min(found) > delay - 1e-4
-        shares.append(delay * len(found) / sum(found))
-        if shares[-1] >= 0.95:
-            return
-    pytest.fail(f"{shares} of the allowed rate")
+    assert any(share_of_the_rate(delay, number, together) >= 0.95 for _ in range(5))
+
+
+def test_with_plain_timers_that_check_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.crawl.pace.SHORT_DELAY", 0.0)
+    assert any(share_of_the_rate(0.005, 60) < 0.95 for _ in range(5))
 
 
 def test_without_a_delay_that_check_would_fail() -> None:
