@@ -373,6 +373,6 @@ def test_long_rules_do_not_hold_up_other_hosts() -> None:
     rules = b"User-agent: *\n" + b"".join(b"Disallow: /*a*%d\n" % number for number in range(20_000))
     with running({"/robots.txt": answer(rules)}) as large, running(address="127.0.0.2") as other:
         requests = [*pages(large, 200), *pages(other, 40)]
-        fetch(requests, settings(delay=0.02, adaptive=False), seconds=3)
+        fetch(requests, settings(delay=0.02, adaptive=False), seconds=2)
         assert len(other.times()) == 40
         assert max(gaps(other.times())) < 0.4
