@@ -37,18 +37,16 @@ def run(
     inputs = fingerprints(spark, warehouse, month, sources)
     if len(sources) < len(settings.sources):
         last = manifest.find(warehouse, STAGE.name, month)
-        if last is None or last.settings != STAGE.settings(config):
+        if last is None or (last.revision, last.settings) != (STAGE.revision, STAGE.settings(config)):
             raise UserError(
-                f"month {month} has not been taken in whole with this configuration, so its other batches are "
-                "not known; run jobs/ingest.py without --source first"
+                f"month {month} has not been taken in whole with this configuration and code, so its other batches "
+                "are not known; run jobs/ingest.py without --source first"
             )
         inputs = last.inputs | inputs
 
     def work(_key: str) -> Outcome:
-        outcome = ingest(spark, settings, warehouse, month, sources)
-        if last is not None:
-            carry_over(outcome, last, sources, month)
-        return outcome
+        others = None if last is None else carry_over(spark, warehouse, last, sources, month)
+        return ingest(spark, settings, warehouse, month, sources, others)
 
     return run_stage(
         spark, STAGE, config, month, inputs, work,

@@ -294,6 +294,10 @@ class RowFilter(Settings):
     value: str | float
 
 
+# What a source of crawled pages may say of itself.
+PAGES_KEYS = {"name", "kind", "batch", "taxonomy", "missing"}
+
+
 class Source(Settings):
     """One kind of delivery: where its files lie and how their columns become offers."""
 
@@ -327,8 +331,8 @@ class Source(Settings):
     def _columns_belong_to_tables(self) -> "Source":
         if (self.kind == "pages") != (self.path is None):
             raise ValueError("pages come from the table `pages` and have no path; every other kind needs a path")
-        if self.kind == "pages" and self.filters:
-            raise ValueError("filters are for files; crawled pages have none")
+        if self.kind == "pages" and (more := self._given() - PAGES_KEYS):
+            raise ValueError(f"{min(more)} is for files; crawled pages take {', '.join(sorted(PAGES_KEYS))}")
         if self.kind == "table" and "prod_nm" not in self.columns:
             raise ValueError("a table needs columns.prod_nm, the column that holds the offer's name")
         if self.kind != "table" and (self.columns or self.constants or self.category_path):
@@ -340,6 +344,12 @@ class Source(Settings):
         if self.taxonomy is not None and self.kind not in ("api", "pages"):
             raise ValueError("taxonomy is for kinds api and pages; other sources deliver the leaf's id as cat_id")
         return self
+
+    def _given(self) -> set[str]:
+        """The keys whose value is not the default."""
+        fields = type(self).model_fields.items()
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in fields}
+        return {name for name, default in defaults.items() if getattr(self, name) != default}
 
 
 class IngestSettings(Settings):
@@ -363,12 +373,17 @@ class IngestSettings(Settings):
     max_field_length: Annotated[int, Field(ge=10, le=10_000)] = Field(
         default=500, description="characters; longer brands and categories count as absent"
     )
+    min_pages_checked: Positive = Field(
+        default=5, description="pages of a host from which on the month fails when most of them yield no offer"
+    )
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "IngestSettings":
         names = [source.name for source in self.sources]
         if len(set(names)) < len(names):
             raise ValueError("ingest.sources: two sources have the same name; give each its own")
+        if [source.kind for source in self.sources].count("pages") > 1:
+            raise ValueError("ingest.sources: two are of kind pages, and each would take in all pages; keep one")
         return self
 
 

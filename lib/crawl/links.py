@@ -5,21 +5,21 @@ A list says on its first page how long it is, so all its pages are known at once
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from itertools import islice
+from urllib.parse import urlsplit
 
-from selectolax.lexbor import LexborHTMLParser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from lib.config import CrawlSettings
 from lib.crawl.parsers import api_json, embedded_json
-from lib.crawl.parsers.item import NotParsedError
+from lib.crawl.parsers.item import MOST_ITEMS, NotParsedError
+from lib.crawl.parsers.paging import PAGE, count, page_number, page_size, parameters, whole
 from lib.crawl.parsers.text import at, decoded
+from lib.crawl.parsers.tree import html_tree
 from lib.crawl.request import Link
 from lib.crawl.urls import Scope, canonical
 
 MOST_LINKS = 5000
-PAGE, SIZE = "pagingIndex", "pagingSize"
-# What a page without it says; R3's.
-USUAL_SIZE = 40
 
 
 def links(
@@ -30,76 +30,96 @@ def links(
         text = decoded(body, content_type)
         found = _api_pages(url, text, settings) if kind == "api" else _page_links(kind, url, text, settings)
         return _followed(found, url, scope, settings)
-    except (NotParsedError, RecursionError):
+    except NotParsedError:
         return []
 
 
-def _page_links(kind: str, url: str, text: str, settings: CrawlSettings) -> Iterator[str]:
+def _page_links(kind: str, url: str, text: str, settings: CrawlSettings) -> Iterator[str | None]:
+    """Canonical addresses, and None for what is none."""
     if kind == "product":
         return
-    data = None
-    if kind == "list":
-        try:
-            data = embedded_json.data(text)
-        except NotParsedError:
-            data = None
-        yield from _list_pages(url, data, settings)
-        rows = at(embedded_json.products(data), "list")
-        for row in rows if isinstance(rows, list) else []:
-            address = at(row, "item", "productUrl")
-            if isinstance(address, str):
-                yield address
-    yield from _anchors(text)
-
-
-def _anchors(text: str) -> Iterator[str]:
-    page = LexborHTMLParser(text)
-    robots = page.css_first('meta[name="robots"]')
-    if robots is not None and "nofollow" in (robots.attributes.get("content") or "").lower():
+    page = html_tree(text)
+    if _says_nofollow(page, settings.agent):
         return
-    for node in page.css("a[href]"):
-        if "nofollow" not in (node.attributes.get("rel") or "").lower():
-            yield node.attributes.get("href") or ""
+    base = _base(page, url)
+    anchors = page.css("a[href]")
+    refused = {_target(node, base) for node in anchors if "nofollow" in _words(node, "rel")}
+    listed = _listed(url, text, settings) if kind == "list" else iter(())
+    yield from (found for found in listed if found not in refused)
+    yield from (found for found in (_target(node, base) for node in anchors) if found not in refused)
 
 
-def _list_pages(url: str, data: object, settings: CrawlSettings) -> Iterator[str]:
-    """All pages of the list that the address is one of."""
-    total = at(embedded_json.products(data), "total")
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    size = _count(query.get(SIZE)) or USUAL_SIZE
-    if not isinstance(total, int) or isinstance(total, bool) or total < 1:
-        return
-    for page in range(1, min(-(-total // size), settings.max_list_pages) + 1):
-        yield parts._replace(query=urlencode({**query, PAGE: page})).geturl()
-
-
-def _api_pages(url: str, text: str, settings: CrawlSettings) -> Iterator[str]:
-    """All answers to the query that the address is of, to the last one the API serves."""
-    total = api_json.answer(text)[0]
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    display = _count(query.get("display"))
-    last = max(
-        (api.last_start for api in settings.apis if url.partition("?")[0] == api.url.partition("?")[0]), default=0
+def _says_nofollow(page: LexborHTMLParser, agent: str) -> bool:
+    """Whether a robots tag asks every crawler, or this one, to follow no link of the page."""
+    return any(
+        (node.attributes.get("name") or "").strip().lower() in ("robots", agent.lower())
+        and not {"nofollow", "none"}.isdisjoint(_words(node, "content"))
+        for node in page.css("meta[name][content]")
     )
-    if display and isinstance(total, int):
-        for start in range(1, min(total, last) + 1, display):
-            yield parts._replace(query=urlencode({**query, "start": start})).geturl()
 
 
-def _count(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and 0 < len(text) < 6 else None
+def _words(node: LexborNode, attribute: str) -> list[str]:
+    return (node.attributes.get(attribute) or "").lower().replace(",", " ").split()
 
 
-def _followed(found: Iterable[str], base: str, scope: Scope, settings: CrawlSettings) -> list[Link]:
+def _base(page: LexborHTMLParser, url: str) -> str:
+    """What the page's relative addresses start from."""
+    node = page.css_first("base[href]")
+    return (_target(node, url) or url) if node is not None else url
+
+
+def _target(node: LexborNode, base: str) -> str | None:
+    return canonical(node.attributes.get("href") or "", base)
+
+
+def _listed(url: str, text: str, settings: CrawlSettings) -> Iterator[str | None]:
+    """Further pages and products of a list, as its data says."""
+    try:
+        found = embedded_json.products(embedded_json.data(text))
+    except NotParsedError:
+        return
+    yield from _list_pages(url, whole(at(found, "total")), settings)
+    rows = at(found, "list")
+    for row in islice(rows if isinstance(rows, list) else [], MOST_ITEMS):
+        address = at(row, "item", "productUrl")
+        if isinstance(address, str):
+            yield canonical(address, url)
+
+
+def _list_pages(url: str, total: int | None, settings: CrawlSettings) -> Iterator[str | None]:
+    """All further pages, from the first: said on each of them, they would be as many as its square."""
+    if total is None or page_number(url) > 1:
+        return
+    for page in range(2, min(-(-total // page_size(url)), settings.max_list_pages) + 1):
+        yield _with(url, PAGE, page)
+
+
+def _api_pages(url: str, text: str, settings: CrawlSettings) -> Iterator[str | None]:
+    """All further answers to the query, from the first, to the last one the API serves."""
+    asked = parameters(url)
+    total, display = api_json.answer(text)[0], count(asked.get("display"))
+    place = url.partition("?")[0]
+    last = max((api.last_start for api in settings.apis if place == canonical(api.url)), default=0)
+    if total is None or display is None or (count(asked.get("start")) or 1) > 1:
+        return
+    for start in range(1 + display, min(total, last) + 1, display):
+        yield _with(url, "start", start)
+
+
+def _with(url: str, name: str, value: int) -> str | None:
+    """The address with another value of a parameter."""
+    parts = urlsplit(url)
+    others = [part for part in parts.query.split("&") if part.partition("=")[0] != name]
+    return canonical(parts._replace(query="&".join([*others, f"{name}={value}"])).geturl())
+
+
+def _followed(found: Iterable[str | None], base: str, scope: Scope, settings: CrawlSettings) -> list[Link]:
     kept: dict[str, Link] = {}
-    for address in found:
-        url = canonical(address, base)
+    for url in found:
         kind = None if url is None else scope.kind_of(url)
         if url is None or kind is None or url in kept or url == base:
             continue
-        if kind == "list" and _page_number(url) > settings.max_list_pages:
+        if kind == "list" and page_number(url) > settings.max_list_pages:
             continue
         if kind != "product" or _drawn(url, settings.detail_share):
             kept[url] = Link(url, kind)
@@ -108,12 +128,8 @@ def _followed(found: Iterable[str], base: str, scope: Scope, settings: CrawlSett
     return list(kept.values())
 
 
-def _page_number(url: str) -> int:
-    return _count(dict(parse_qsl(urlsplit(url).query)).get(PAGE)) or 1
-
-
 def _drawn(url: str, share: float) -> bool:
-    """Whether the address is among the share that is followed; without its host, whose port may change."""
+    """Whether the address is among the share that is followed; without its host's port, which may change."""
     parts = urlsplit(url)
     place = hashlib.sha256(f"{parts.hostname}{parts.path}?{parts.query}".encode()).digest()
     return int.from_bytes(place[:6], "big") / 2**48 < share

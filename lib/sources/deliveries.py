@@ -148,9 +148,10 @@ def _page_group(
     """The month's crawled pages, parsed once into the staging folder."""
     columns = columns_of(source)
     part = staging.part(Delivery(rank, Path("pages"), None, source.encoding), suffix="parquet")
-    parsed_pages(spark, warehouse, month, columns).write.parquet(str(part.path))
+    parsed_pages(spark, warehouse, month, columns, settings.max_line_bytes).write.parquet(str(part.path))
+    staging.spend(sum(file.stat().st_size for file in part.path.iterdir()), part.delivery.file)
     parsed = spark.read.schema(PARSED).parquet(str(part.path))
-    check_layout(parsed, columns, month)
+    check_layout(parsed, columns, month, settings.min_pages_checked)
     places = {name: place for place, name in enumerate(columns.wanted)}
     found = offers(_with_malls(spark, records(parsed, part.number), source, [part]), places, columns, source, settings)
     return _Group(_with_taxonomy(spark, found, source, month), None, [part], 0)

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from lib import tables
 from lib.config import IngestSettings, Source
+from lib.crawl import parsers
 from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Written
 from lib.sources import files
@@ -19,6 +20,8 @@ from lib.sources.staging import Staging
 from schemas.pages import PAGES
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
+
+_TABLES = {table.name: table for table in (PRODUCTS, REJECTS)}
 
 
 def fingerprints(spark: SparkSession, warehouse: str, month: str, sources: Sequence[Source]) -> dict[str, str]:
@@ -46,26 +49,35 @@ def _pages_fingerprint(spark: SparkSession, warehouse: str, source: Source, mont
         raise UserError(
             f"ingest source {source.name}: no page of {month} is stored; run jobs/crawl.py --month {month} first"
         )
-    return str(stored)
+    return f"{stored} parsers {parsers.REVISION}"
 
 
 def ingest(
-    spark: SparkSession, settings: IngestSettings, warehouse: str, month: str, sources: Sequence[Source]
-) -> Outcome:
+    spark: SparkSession, settings: IngestSettings, warehouse: str, month: str, sources: Sequence[Source],
+    others: Outcome | None = None,
+) -> Outcome:  # fmt: skip
     """Replace the batches of the month in `products` and `rejects` that the sources deliver.
+
+    Args:
+        others: what is known of the month's other batches, which stay as they are.
 
     Raises:
         UserError: a file is missing, damaged or of another form than declared, the staging bound is passed, or no
             record becomes a product. Nothing stored is touched in these cases.
     """
-    outcome = Outcome(rows_in=0, exits={"products": 0, "rejects": 0}, facts={"sources": {}})
-    by_batch = sorted(sources, key=lambda source: batch_of(source, month))
-    for batch, together in groupby(by_batch, key=lambda source: batch_of(source, month)):
-        delivering = list(together)
+    outcome = others or Outcome(rows_in=0, exits={"products": 0, "rejects": 0}, facts={"sources": {}})
+    for batch, delivering in _by_batch(sources, month):
         with Staging(settings.staging, settings.max_bytes) as staging:
             found = sort_out(spark, settings, delivering, month, staging, warehouse)
             _ingest_batch(spark, warehouse, {"month": month, "batch": batch}, delivering, found, outcome)
     return outcome
+
+
+def _by_batch(sources: Sequence[Source], month: str) -> list[tuple[str, list[Source]]]:
+    """Batches and their sources; pages come first, as they may stop the month before any batch is replaced."""
+    ordered = sorted(sources, key=lambda source: batch_of(source, month))
+    batches = [(batch, list(found)) for batch, found in groupby(ordered, key=lambda source: batch_of(source, month))]
+    return sorted(batches, key=lambda batch: all(source.kind != "pages" for source in batch[1]))
 
 
 def sharing_batches(settings: IngestSettings, name: str, month: str) -> list[Source]:
@@ -81,16 +93,26 @@ def sharing_batches(settings: IngestSettings, name: str, month: str) -> list[Sou
     return [source for source in settings.sources if batch_of(source, month) == batch_of(named[0], month)]
 
 
-def carry_over(outcome: Outcome, last: Manifest, sources: Sequence[Source], month: str) -> None:
-    """Add to the outcome of some batches what the month's last manifest says of all others."""
+def carry_over(spark: SparkSession, warehouse: str, last: Manifest, sources: Sequence[Source], month: str) -> Outcome:
+    """What the month's last manifest says of all batches but those of the sources.
+
+    Raises:
+        UserError: one of them is not stored as the manifest says.
+    """
     replaced = {batch_of(source, month) for source in sources}
-    for entry in last.written:
-        if entry["where"]["batch"] not in replaced:
-            outcome.written.append(Written(**entry))
-            outcome.rows_in = (outcome.rows_in or 0) + entry["rows"]
-            outcome.exits[entry["table"]] += entry["rows"]
     others = {name: facts for name, facts in last.facts["sources"].items() if facts["batch"] not in replaced}
-    outcome.facts["sources"] |= others
+    outcome = Outcome(rows_in=0, exits={"products": 0, "rejects": 0}, facts={"sources": others})
+    for entry in (Written(**entry) for entry in last.written if entry["where"]["batch"] not in replaced):
+        stored = tables.fingerprint(spark, warehouse, _TABLES[entry.table], **entry.where)
+        if (stored.rows, stored.total) != (entry.rows, entry.total):
+            raise UserError(
+                f"batch {entry.where['batch']} of table {entry.table} changed after the month was taken in "
+                f"({last.finished}); run jobs/ingest.py without --source"
+            )
+        outcome.written.append(entry)
+        outcome.rows_in = (outcome.rows_in or 0) + entry.rows
+        outcome.exits[entry.table] += entry.rows
+    return outcome
 
 
 def batch_of(source: Source, month: str) -> str:

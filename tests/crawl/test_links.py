@@ -1,6 +1,7 @@
 """Which addresses a page leads to."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -48,9 +49,30 @@ def test_anchors_that_lead_to_known_paths_of_allowed_hosts_are_followed() -> Non
     assert found("product", body) == []
 
 
-def test_a_page_that_says_nofollow_is_not_followed() -> None:
-    body = '<meta name="robots" content="noindex, NoFollow"><a href="/search/category.nhn?cat_id=2">a</a>'
-    assert found("tree", body) == []
+@pytest.mark.parametrize(
+    ("name", "content", "followed"),
+    [
+        ("robots", "noindex, NoFollow", False), ("ROBOTS", "none", False), (" Catmatch ", "nofollow", False),
+        ("otherbot", "nofollow", True), ("robots", "noindex,follow", True), ("description", "none", True),
+    ],
+)  # fmt: skip
+def test_a_page_that_says_nofollow_is_not_followed(name: str, content: str, followed: bool) -> None:
+    robots = f'<meta name="{name}" content="{content}">'
+    assert bool(found("tree", robots + '<a href="/search/category.nhn?cat_id=2">a</a>')) is followed
+    assert bool(found("list", robots + list_page(99, f"{SHOP}/product/m/1"))) is followed
+
+
+def test_a_product_whose_anchor_says_nofollow_is_not_followed_from_the_data_either() -> None:
+    body = list_page(2, f"{SHOP}/product/m/1", f"{SHOP}/product/m/2")
+    body += '<a href="/product/m/1" rel="sponsored NoFollow">ad</a><a href="/product/m/1">again</a>'
+    assert found("list", body) == [Link(f"{SHOP}/product/m/2", "product")]
+
+
+def test_relative_addresses_start_from_the_base_of_the_page() -> None:
+    body = f'<base href="{SHOP}/product/m/"><a href="1">a</a><base href="http://elsewhere.example/">'
+    assert found("tree", body, f"{SHOP}/category/category.nhn") == [Link(f"{SHOP}/product/m/1", "product")]
+    away = '<base href="http://elsewhere.example/"><a href="/product/m/1">a</a>'
+    assert found("tree", away) == []
 
 
 @pytest.mark.parametrize(
@@ -59,6 +81,20 @@ def test_a_page_that_says_nofollow_is_not_followed() -> None:
 )  # fmt: skip
 def test_a_list_is_known_whole_from_its_first_page(total: object, pages: list[int]) -> None:
     assert found("list", list_page(total), max_list_pages=6) == [page(number) for number in pages]
+
+
+def test_later_pages_of_a_list_say_no_more_than_their_anchors() -> None:
+    body = list_page(200) + f'<a href="{page(4).url}">4</a>'
+    assert found("list", body, page(3).url) == [page(4)]
+    usual = list_page(200) + f'<a href="{page(2).url}">2</a>'
+    assert found("list", usual) == [page(number) for number in (2, 3, 4, 5)]
+
+
+def test_further_pages_are_spelt_as_their_list() -> None:
+    url = f"{SHOP}/search/category.nhn?brand=a%20b+c&cat_id=1&x"
+    assert found("list", list_page(41), url) == [
+        Link(f"{SHOP}/search/category.nhn?brand=a%20b+c&cat_id=1&pagingIndex=2&x", "list")
+    ]
 
 
 def test_pages_past_the_bound_are_not_followed_from_anchors_either() -> None:
@@ -86,18 +122,25 @@ def test_an_api_is_asked_to_its_last_page_and_no_further() -> None:
         assert [link.url.rpartition("start=")[2] for link in found("api", body, url, apis=[api])] == [
             str(start) for start in starts
         ]
+    later = json.dumps({"total": 250, "start": 101, "display": 100, "items": []})
+    assert found("api", later, url.replace("start=1", "start=101"), apis=[api]) == []
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, "<a href='" * 20_000, "<div>" * 50_000, "\x00", ""])
-def test_hostile_pages_lead_nowhere(body: str) -> None:
+@pytest.mark.parametrize("body", ["[" * 100_000, "<a href='" * 20_000, "<div>" * 500_000, "\x00", "",
+                                  "".join(f"<font color={number}><p>" for number in range(100_000))])  # fmt: skip
+def test_hostile_pages_lead_nowhere_and_cost_seconds_at_most(body: str) -> None:
+    started = time.process_time()
     for kind in ("tree", "list", "api", "product"):
         found(kind, body)
         found(kind, f'<script id="__NEXT_DATA__">{body}</script>')
+    assert time.process_time() - started < 30
 
 
 def test_a_page_of_anchors_is_cut() -> None:
     body = "".join(f'<a href="/search/category.nhn?cat_id={number}">x</a>' for number in range(20_000))
     assert len(found("tree", body)) == 5000
+    products = list_page(1, *[f"{SHOP}/product/m/{number}" for number in range(100_000)])
+    assert len(found("list", products)) == 1000
 
 
 @given(st.binary(max_size=300), st.sampled_from(["tree", "list", "api", "product"]))

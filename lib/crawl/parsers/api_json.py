@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from lib.crawl.parsers.item import Item, NotParsedError, bounded
+from lib.crawl.parsers.paging import count, is_end, parameters, whole
 from lib.crawl.parsers.text import as_text, at, parsed_json
 
 # The API marks the words that were searched for.
@@ -15,26 +16,29 @@ KEYS = {
 }  # fmt: skip
 
 
-def answer(text: str) -> tuple[Any, Any, Any, list[Any]]:
-    """total, start, display and items of an answer.
+def answer(text: str) -> tuple[int | None, list[Any]]:
+    """How many items the whole query has, as the answer says, and the items of this one.
 
     Raises:
-        NotParsedError: it is none.
+        NotParsedError: it is no answer.
     """
     document = parsed_json(text)
     found = at(document, "items")
     if not isinstance(found, list):
         raise NotParsedError("no_items")
-    return at(document, "total"), at(document, "start"), at(document, "display"), found
+    return whole(at(document, "total")), bounded(found)
 
 
-def items(text: str) -> list[Item]:
+def items(text: str, url: str) -> list[Item]:
     """The offers of an answer.
 
     Raises:
-        NotParsedError: it is none.
+        NotParsedError: it is none, or an empty one although it says that there is something there.
     """
-    return bounded([_item(row) for row in answer(text)[3]])
+    total, rows = answer(text)
+    if not rows and not is_end(total, count(parameters(url).get("start")) or 1):
+        raise NotParsedError("empty_answer")
+    return [_item(row) for row in rows]
 
 
 def _item(row: Any) -> Item:

@@ -1,12 +1,17 @@
 """Lists and products from the data embedded in their pages (`__NEXT_DATA__`), which says more than the HTML does."""
 
+import re
 from typing import Any
 
-from selectolax.lexbor import LexborHTMLParser
-
 from lib.crawl.parsers.item import Item, NotParsedError, bounded
+from lib.crawl.parsers.paging import is_end, page_number, whole
 from lib.crawl.parsers.text import as_text, at, parsed_json
 
+# Found as text: the data is most of the page, and a tree of all else is not needed for it.
+_OPENING = re.compile(
+    r"<script(?=\s[^<>]{0,300}?\bid\s{0,9}=\s{0,9}[\"']?__NEXT_DATA__[\"'\s>])[^<>]{0,500}>", re.IGNORECASE
+)
+_CLOSING = re.compile(r"</script", re.IGNORECASE)
 STATE = ("props", "pageProps", "initialState")
 # Offer field <- key of an item.
 KEYS = {
@@ -24,12 +29,11 @@ def data(text: str) -> Any:
     Raises:
         NotParsedError: it is no JSON.
     """
-    if "__NEXT_DATA__" not in text:
+    opening = _OPENING.search(text)
+    if opening is None:
         return None
-    node = LexborHTMLParser(text).css_first("script#__NEXT_DATA__")
-    if node is None:
-        return None
-    return parsed_json(node.text(deep=True))
+    closing = _CLOSING.search(text, opening.end())
+    return parsed_json(text[opening.end() : closing.start() if closing else None])
 
 
 def products(data: Any) -> Any:
@@ -37,21 +41,19 @@ def products(data: Any) -> Any:
     return at(data, *STATE, "products")
 
 
-def list_items(data: Any) -> list[Item]:
+def list_items(data: Any, url: str) -> list[Item]:
     """The offers of a list page.
 
     Raises:
-        NotParsedError: there is no list in it, or an empty one that does not say that there is nothing more.
+        NotParsedError: there is no list in it, or an empty one although it says that there is something there.
     """
     found = products(data)
     rows = at(found, "list")
     if not isinstance(rows, list):
         raise NotParsedError("no_list")
-    items = bounded([_item(at(row, "item")) for row in rows])
-    total = at(found, "total")
-    if not items and not isinstance(total, int):
-        raise NotParsedError("empty_list_without_total")
-    return items
+    if not rows and not is_end(whole(at(found, "total")), page_number(url)):
+        raise NotParsedError("empty_list")
+    return [_item(at(row, "item")) for row in bounded(rows)]
 
 
 def product_items(data: Any) -> list[Item]:

@@ -1,6 +1,7 @@
 """What a parser finds: one offer as texts, under the names that offers have everywhere."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 # Offer field (schemas/products.py; `id` is the mall's own) -> text; `path` is the platform's category, levels by tabs.
 Item = Mapping[str, str | None]
@@ -10,6 +11,7 @@ FIELDS = (
 )  # fmt: skip
 # A list page shows 20 to 100 offers; a thousand is no page.
 MOST_ITEMS = 1000
+Row = TypeVar("Row")
 
 
 class NotParsedError(Exception):
@@ -24,12 +26,12 @@ class NotParsedError(Exception):
         self.code = code
 
 
-def bounded(items: list[Item]) -> list[Item]:
-    """The items, if they are not too many to be a page's.
+def bounded(rows: list[Row]) -> list[Row]:
+    """What a page lists, if it is not too much to be a page's.
 
     Raises:
-        NotParsedError: they are.
+        NotParsedError: it is.
     """
-    if len(items) > MOST_ITEMS:
+    if len(rows) > MOST_ITEMS:
         raise NotParsedError("too_many_items")
-    return items
+    return rows
