@@ -1,6 +1,6 @@
 """The simulated market and the site it is served on."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,14 +18,21 @@ class Mall(Settings):
     compression: Literal["none", "gz", "xz"] = "none"
 
 
-class SiteFaults(Settings):
-    """What the site does wrong, as shares of the requests of each kind of page; a pure function of the request.
+# A client's or the server's fault; other statuses promise something that a fault does not keep.
+ErrorStatus = Annotated[int, Field(ge=400, le=599)]
+# The last number of an IPv4 address that is a host's.
+LAST_ADDRESS = 254
 
-    A fault is drawn by the hash of (seed, path and query, how often it was asked for), so that a run can be repeated.
+
+class SiteFaults(Settings):
+    """What the site does wrong, as shares of the requests for anything but robots.txt.
+
+    A fault is drawn by the hash of (seed, host, path and query, how often it was asked for): a run can be repeated, and
+    what failed once may do better when it is asked for again.
     """
 
     seed: Count = 0
-    statuses: dict[int, Share] = Field(default_factory=dict, description="status code: share answered with it")
+    statuses: dict[ErrorStatus, Share] = Field(default_factory=dict, description="status code: share answered with it")
     too_many: Share = Field(0, description="answered 429 with Retry-After")
     retry_after: Count = Field(1, description="seconds that a 429 or 503 names")
     slow: Share = Field(0, description="answered after slow_seconds")
@@ -35,7 +42,9 @@ class SiteFaults(Settings):
     wrong_type: Share = Field(0, description="a page delivered as application/octet-stream of random bytes")
     bombs: Share = Field(0, description="a small gzip body that unpacks to bomb_bytes")
     bomb_bytes: Positive = 256 << 20
-    redirect_loops: Share = Field(0, description="redirected to itself by way of another address, for ever")
+    redirect_loops: Share = Field(
+        0, description="share of the addresses that redirect to another and back, however often they are asked for"
+    )
     endless_pages: bool = Field(False, description="a list has always one more page")
     cp949: bool = Field(False, description="HTML pages are CP949, said in Content-Type")
     new_layout: bool = Field(False, description="pages carry their data under names no parser knows")
@@ -43,6 +52,18 @@ class SiteFaults(Settings):
         "", description="what robots.txt is in place of the usual one"
     )
     first_requests: Count = Field(0, description="requests that each host answers well before faults begin")
+
+    @model_validator(mode="after")
+    def _one_fault_a_request(self) -> "SiteFaults":
+        others = (self.too_many, self.slow, self.dropped, self.truncated, self.wrong_type, self.bombs)
+        total = sum(self.statuses.values()) + sum(others)
+        # A little over 1 is what floats make of shares that add up to it.
+        if total > 1 + 1e-9:
+            raise ValueError(
+                f"market.site.faults: the shares add up to {total:g}, and a request has one fault at most; "
+                "lower them to 1 in all"
+            )
+        return self
 
 
 class SiteSettings(Settings):
@@ -56,7 +77,7 @@ class SiteSettings(Settings):
     )
     latency_seconds: Seconds = Field(0.0, description="every answer takes at least so long")
     page_size_limit: Positive = Field(100, description="largest pagingSize that is served")
-    api_daily_quota: Positive = 25_000
+    api_daily_quota: Positive = Field(25_000, description="requests to the search API a day, by Korea's midnight")
     picture_size: int = Field(300, ge=224, le=1024, description="pixels of a picture's side")
     faults: SiteFaults = SiteFaults()
 
@@ -82,6 +103,21 @@ class MarketSettings(Settings):
     feeds: bool = Field(True, description="malls deliver feed files; where false the offers are only on the site")
     site: SiteSettings = SiteSettings()
     malls: list[Mall] = Field(min_length=2, description="two at least: the same offer is sold at several")
+
+    @model_validator(mode="after")
+    def _site_has_an_address_for_each_mall(self) -> "MarketSettings":
+        first, most = self.site.first_address, LAST_ADDRESS - self.site.first_address
+        if len(self.malls) > most:
+            raise ValueError(
+                f"market.site.first_address = {first} leaves addresses for {most} malls and there are "
+                f"{len(self.malls)}; lower it, or have fewer malls"
+            )
+        strangers = sorted(set(self.site.crawl_delay) - {"platform", *(mall.id for mall in self.malls)})
+        if strangers:
+            raise ValueError(
+                f"market.site.crawl_delay names '{strangers[0]}', which is no mall; name a mall's id or platform"
+            )
+        return self
 
     @model_validator(mode="after")
     def _malls_differ(self) -> "MarketSettings":

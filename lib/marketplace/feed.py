@@ -28,13 +28,10 @@ from pyspark.sql import functions as F
 from lib.config import Mall, MarketSettings
 from lib.errors import UserError
 from lib.marketplace.chance import Integers
+from lib.marketplace.ep import COLUMNS, columns
 from lib.marketplace.names import Names
-from lib.marketplace.offers import Listings, Market, market_of, settings_text
+from lib.marketplace.offers import Market, market_of, settings_text
 
-COLUMNS = (
-    "id", "title", "price_pc", "link", "image_link", "category_name1", "category_name2", "category_name3",
-    "category_name4", "naver_category", "brand", "maker",
-)  # fmt: skip
 TAXONOMY_FILE = "taxonomy.csv"
 SUFFIX = {"none": ".tsv", "gz": ".tsv.gz", "xz": ".tsv.xz"}
 # About 20 MB of Python strings a range: small beside a worker, large enough that opening files does not matter.
@@ -44,15 +41,6 @@ COPY_BYTES = 1 << 20
 PLACING_ATTEMPTS = 20
 # A simulated delivery is compressed to be read as one, not to be small.
 GZ_LEVEL, XZ_PRESET = 4, 1
-_PRICE_MIDDLE = {
-    "thing": 15_000,
-    "wear": 35_000,
-    "care": 18_000,
-    "food": 14_000,
-    "life": 28_000,
-    "device": 90_000,
-}
-_PRICE_SPREAD = 0.7  # standard deviation of the logarithm over products
 _COUNTS = "mall_id string, rows long, branded long, wrong long"
 _COUNTED = ["mall_id", "rows", "branded", "wrong"]
 
@@ -150,37 +138,10 @@ def truth(spark: SparkSession, settings: MarketSettings, month: str) -> DataFram
 def offers(market: Market, month: str, slots: Integers) -> pd.DataFrame:
     """The month's offers in the given slots: the feed's columns as text; beside them mall (index), wrong (label)."""
     at = market.listings(month, slots)
-    names = Names(market, month, at)
-    own = market.malls.own_ids(at.slot, at.generation)
-    prefix = [f"https://{mall}.example" for mall in market.malls.ids[at.mall].tolist()]
-    products = (at.item * 1000 + at.generation % 1000).tolist()
-    made = {
-        "id": own,
-        "title": names.titles(),
-        "price_pc": prices(market, month, at).astype(str),
-        "link": [f"{site}/goods/{number}" for site, number in zip(prefix, own, strict=True)],
-        "image_link": [f"{site}/pictures/{number}.jpg" for site, number in zip(prefix, products, strict=True)],
-    }
-    levels = market.malls.categories(at.mall, at.leaf, at.slot, at.generation)
-    made |= {f"category_name{number}": level for number, level in enumerate(levels, start=1)}
-    made |= {"naver_category": market.taxonomy.cat_ids[at.given], "brand": names.brand_column()}
-    made |= {"maker": names.maker_column(), "mall": at.mall, "wrong": at.leaf != at.given}
-    return pd.DataFrame(made)
+    return pd.DataFrame(columns(market, month, at) | {"mall": at.mall, "wrong": at.leaf != at.given})
 
 
 _TRUTH = ["product_id", "cat_id"]
-
-
-def prices(market: Market, month: str, at: Listings) -> Integers:
-    """Won, in tens: log-normal over products, a few per cent up and down between malls and months."""
-    chance = market.chance
-    middle = np.array([_PRICE_MIDDLE[leaf.thing.kind] for leaf in market.taxonomy.leaves])[at.leaf]
-    # The sum of 12 uniform draws less 6 is near enough a normal draw.
-    normal = sum(chance.uniform("price", at.item, at.generation, draw) for draw in range(12)) - 6.0
-    here = 0.95 + 0.1 * chance.uniform("mall price", at.slot, at.generation, market.month_number(month))
-    tens = np.round(middle * np.exp(_PRICE_SPREAD * normal) * here / 10)
-    won: Integers = np.maximum(tens * 10, 100).astype(np.int64)
-    return won
 
 
 def _write_parts(spark: SparkSession, text: str, month: str, parts: Path) -> tuple[dict[str, int], int, int]:

@@ -94,6 +94,11 @@ class Market:
         given = self._given(leaf, slots, generation)
         return Listings(slots, generation, item, birth, leaf, given, self.malls.of(slots, generation))
 
+    def first_slot(self, item: int) -> int:
+        """The first of the slots in which a product is sold."""
+        block, product = divmod(item, len(_COPIES))
+        return block * BLOCK + sum(_COPIES[:product])
+
     def product_ids(self, listings: Listings) -> list[str]:
         """'<mall_id>:<the mall's own id>'."""
         own = self.malls.own_ids(listings.slot, listings.generation)

@@ -16,6 +16,7 @@ from lib import tables
 from lib.config import Config, MarketSettings
 from lib.errors import UserError
 from lib.marketplace import feed
+from lib.marketplace.ep import COLUMNS
 from lib.marketplace.offers import Market
 from schemas.truth import TRUTH
 from tests.conftest import ROOT
@@ -44,8 +45,8 @@ def test_a_delivery_holds_every_offer_once_in_each_malls_own_format(spark: Spark
     assert {"dodam.tsv.gz", "onbit.tsv.xz", "hansol.tsv"} < set(files)
     for number, mall in enumerate(small.malls):
         header, *rows = rows_of(files[feed.file_name(mall)], feed.file_name(mall), mall.encoding)
-        assert tuple(header) == feed.COLUMNS
-        assert rows == made[made["mall"] == number][list(feed.COLUMNS)].to_numpy().tolist()
+        assert tuple(header) == COLUMNS
+        assert rows == made[made["mall"] == number][list(COLUMNS)].to_numpy().tolist()
         assert delivery.rows[mall.id] == len(rows)
     with pytest.raises(UnicodeDecodeError):
         files["jangteo.tsv"].decode("utf-8")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lib.config import MarketSettings
 from lib.errors import UserError
 from lib.marketplace import feed
+from lib.marketplace.ep import COLUMNS
 from lib.marketplace.offers import BLOCK, Market
 from tests.marketplace.conftest import MONTHS
 
@@ -132,13 +133,13 @@ def test_seasons_move_what_is_sold(market: Market) -> None:
 
 def test_every_offer_can_be_written_to_its_mall(market: Market, months: list[pd.DataFrame]) -> None:
     for month in months:
-        text = month[list(feed.COLUMNS)]
+        text = month[list(COLUMNS)]
         assert text.map(lambda value: isinstance(value, str)).all(axis=None)
         assert not text.map(lambda value: any(letter in value for letter in "\t\r\n\0")).any(axis=None)
         assert (text[["id", "title", "naver_category", "category_name1"]] != "").all(axis=None)
         assert text["price_pc"].astype(int).min() >= 100
         for mall, rows in month.groupby("mall"):
-            "".join(rows[list(feed.COLUMNS)].to_numpy().ravel()).encode(market.malls.malls[mall].encoding)
+            "".join(rows[list(COLUMNS)].to_numpy().ravel()).encode(market.malls.malls[mall].encoding)
 
 
 def test_a_mall_that_hides_everything_still_names_its_offers(settings: MarketSettings) -> None:

@@ -1,116 +1,82 @@
-"""The site as a client sees it: everything on it once, every fault as told, and gone when its parent is."""
+"""The site as a client sees it: everything on it once, and nothing that a client asks for breaks it."""
 
 import gzip
-import io
-import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import datetime, timedelta
 from html import unescape
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from lib.config import MarketSettings, SiteFaults
-from lib.errors import UserError
+from lib.config import MarketSettings
 from lib.marketplace import feed
+from lib.marketplace.ep import COLUMNS
 from lib.marketplace.offers import Market
-from lib.marketplace.site.pictures import Pictures
-from lib.marketplace.site.process import serving
-from tests.conftest import ROOT
+from lib.marketplace.site.catalogue import Catalogue, Offer
+from lib.marketplace.site.pages import Pages
+from lib.marketplace.site.search_api import KST, SearchApi
+from lib.marketplace.taxonomy import Leaf
+from tests.marketplace.served import MONTH, OFFERS, PLATFORM, SECRETS, TREE, items, lists, state
 
-MONTH = "2026-01"
-PLATFORM = "http://127.0.0.2"
-SECRETS = {"X-Naver-Client-Id": "site-id", "X-Naver-Client-Secret": "site-secret"}
-
-
-@pytest.fixture(scope="module")
-def market_settings(settings: MarketSettings) -> MarketSettings:
-    site = settings.site.model_copy(update={"crawl_delay": {"haneul": 0.5}, "api_daily_quota": 500})
-    return settings.model_copy(update={"offers_per_month": 600, "leaves": 12, "site": site})
+LEVELS = range(1, 5)
 
 
 @pytest.fixture(scope="module")
-def site(market_settings: MarketSettings) -> Iterator[httpx.Client]:
-    """A client of the site, its platform as the base address."""
-    with serving(market_settings, MONTH) as port, httpx.Client(base_url=f"{PLATFORM}:{port}") as client:
-        yield client
-
-
-@contextmanager
-def faulty(settings: MarketSettings, **faults: Any) -> Iterator[httpx.Client]:
-    """A site with faults."""
-    spoilt = settings.site.model_copy(update={"faults": SiteFaults(**faults)})
-    made = settings.model_copy(update={"site": spoilt})
-    with serving(made, MONTH) as port, httpx.Client(base_url=f"{PLATFORM}:{port}") as client:
-        yield client
-
-
-def state(page: httpx.Response) -> dict[str, Any]:
-    """The data embedded in a page."""
-    found = re.search(r'<script id="__NEXT_DATA__" type="application/json">(.*?)</script>', page.text)
-    assert found
-    data: dict[str, Any] = json.loads(found[1])["props"]["pageProps"]["initialState"]
-    return data
-
-
-def lists(site: httpx.Client) -> list[str]:
-    """The first list page of every leaf, from the tree."""
-    tree = site.get("/category/category.nhn").text
-    return [unescape(url) for url in re.findall(r'href="([^"]*/search/category\.nhn[^"]*)"', tree)]
-
-
-def items(site: httpx.Client) -> list[dict[str, Any]]:
-    """All offers of all lists."""
-    found = []
-    for url in lists(site):
-        page, total = 1, 1
-        while (page - 1) * 40 < total:
-            answer = site.get(url.replace("pagingIndex=1", f"pagingIndex={page}"))
-            products = state(answer)["products"]
-            total, page = products["total"], page + 1
-            found += [row["item"] for row in products["list"]]
-    return found
-
-
-def test_the_lists_hold_every_offer_of_the_month_once(site: httpx.Client, market_settings: MarketSettings) -> None:
+def offers(market_settings: MarketSettings) -> pd.DataFrame:
+    """The month's offers, with the mall's id and the picture's file."""
     market = Market(market_settings)
-    offers = feed.offers(market, MONTH, np.arange(600))
+    made = feed.offers(market, MONTH, np.arange(OFFERS))
+    return made.assign(mall_id=market.malls.ids[made.mall], picture=made.image_link.str.rpartition("/")[2])
+
+
+def test_the_lists_hold_every_offer_of_the_month_once(site: httpx.Client, offers: pd.DataFrame) -> None:
     expected = {
-        (market.malls.ids[offer.mall], offer.id): (offer.title, int(offer.price_pc), offer.naver_category, offer.brand)
-        for offer in offers.itertuples()
-    }
+        (offer["mall_id"], offer["id"]): (
+            offer["title"], int(offer["price_pc"]), offer["naver_category"], offer["brand"], offer["picture"],
+            *(offer[f"category_name{level}"] for level in LEVELS),
+        )
+        for offer in offers.to_dict("records")
+    }  # fmt: skip
     found = items(site)
-    assert len(found) == 600
+    assert len(found) == OFFERS
+    assert len({one["id"] for one in found}) == OFFERS
     assert {
-        (one["mallNo"], one["mallProductId"]): (one["productTitle"], one["price"], one["categoryId"], one["mallBrand"])
+        (one["mallNo"], one["mallProductId"]): (
+            one["productTitle"], one["price"], one["categoryId"], one["mallBrand"], one["imageUrl"].rpartition("/")[2],
+            *(one[f"mallCategory{level}"] for level in LEVELS),
+        )
         for one in found
-    } == expected
+    } == expected  # fmt: skip
+
+
+def test_a_list_can_be_read_without_its_data(site: httpx.Client) -> None:
+    page = site.get(lists(site)[0])
+    shown = [row["item"] for row in state(page)["products"]["list"]]
+    titles = re.findall(r'<a class="title" href="([^"]*)">([^<]*)</a><span class="price">([\d,]*)원</span>', page.text)
+    assert [(unescape(url), unescape(title), int(price.replace(",", ""))) for url, title, price in titles] == [
+        (one["productUrl"], one["productTitle"], one["price"]) for one in shown
+    ]
+    total = re.search(r'<span class="total">(\d+)</span>', page.text)
+    assert total
+    assert int(total[1]) == state(page)["products"]["total"]
 
 
 def test_a_product_page_is_on_its_malls_host_and_says_the_maker(
-    site: httpx.Client, market_settings: MarketSettings
+    site: httpx.Client, market_settings: MarketSettings, offers: pd.DataFrame
 ) -> None:
     one = items(site)[7]
     answer = site.get(one["productUrl"])
     shown = state(answer)["product"]["item"]
     assert {key: shown[key] for key in one} == one
-    assert "mallMaker" in shown
+    known = offers[(offers["mall_id"] == one["mallNo"]) & (offers["id"] == one["mallProductId"])]
+    assert [shown["mallMaker"]] == known["maker"].tolist()
     place = [mall.id for mall in market_settings.malls].index(one["mallNo"])
     assert answer.url.host == f"127.0.0.{3 + place}"
     assert site.get(f"/product/{one['mallNo']}/9999999").status_code == 404
@@ -124,32 +90,93 @@ def test_pages_past_the_end_are_empty_and_unknown_categories_not_there(site: htt
     assert site.get("/search/category.nhn?cat_id=1").status_code == 404
 
 
+def test_a_page_is_no_larger_than_the_site_allows(site: httpx.Client) -> None:
+    shown = state(site.get(lists(site)[0].replace("pagingSize=40", "pagingSize=10000")))["products"]
+    assert shown["pagingSize"] == 100
+    assert len(shown["list"]) == min(100, shown["total"])
+
+
 def test_what_did_not_change_is_not_sent_again(site: httpx.Client) -> None:
-    first = site.get(lists(site)[0])
-    again = site.get(lists(site)[0], headers={"If-None-Match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert first.headers["last-modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+    for address in (lists(site)[0], "/ep/hansol.tsv", "/robots.txt"):
+        first = site.get(address)
+        assert first.headers["last-modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+        for known in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+            again = site.get(address, headers={"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == first.headers["etag"]
+        assert site.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(("accepted", "packed"), [("gzip, br", True), ("*", True), ("br", False), ("gzip;q=0", False)])
+def test_pages_are_packed_for_who_can_unpack(site: httpx.Client, accepted: str, packed: bool) -> None:
+    with site.stream("GET", TREE, headers={"Accept-Encoding": accepted}) as answer:
+        raw = b"".join(answer.iter_raw())
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert (gzip.decompress(raw) if packed else raw).startswith(b"<!doctype html>")
 
 
 def test_robots_names_what_is_forbidden_and_a_malls_delay(site: httpx.Client) -> None:
     rules = site.get("/robots.txt").text
-    assert "Disallow: /private/cart" in rules
+    assert "Disallow: /private/" in rules
     assert "Crawl-delay" not in rules
     assert "Crawl-delay: 0.5" in site.get(f"http://127.0.0.14:{site.base_url.port}/robots.txt").text
-    assert '<a href="/private/cart">' in site.get("/category/category.nhn").text
+    assert '<a href="/private/cart">' in site.get(TREE).text
+    assert site.get("/private/cart").status_code == 200
 
 
-def test_a_malls_feed_can_be_had(site: httpx.Client, market_settings: MarketSettings) -> None:
-    lines = site.get("/ep/hansol.tsv").text.splitlines()
-    assert lines[0].split("\t") == list(feed.COLUMNS)
-    listings = Market(market_settings).listings(MONTH, np.arange(600))
-    assert len(lines) - 1 == int((listings.mall == 0).sum())
+def test_a_malls_feed_has_its_offers_with_addresses_of_the_site(site: httpx.Client, offers: pd.DataFrame) -> None:
+    lines = [line.split("\t") for line in site.get("/ep/hansol.tsv").text.splitlines()]
+    assert tuple(lines[0]) == COLUMNS
+    sold = pd.DataFrame(lines[1:], columns=lines[0])
+    links = ["link", "image_link"]
+    expected = offers[offers["mall_id"] == "hansol"][list(COLUMNS)].reset_index(drop=True)
+    assert sold.drop(columns=links).equals(expected.drop(columns=links).astype(object))
+    assert site.get(sold["link"][0]).status_code == 200
+    assert site.get(sold["image_link"][0]).headers["content-type"] == "image/jpeg"
     assert site.get("/ep/nobody.tsv").status_code == 404
 
 
+def test_pictures_are_those_of_products_only(site: httpx.Client) -> None:
+    shown = items(site)[0]["imageUrl"]
+    assert site.get(shown).content.startswith(b"\xff\xd8")
+    item, generation = divmod(int(shown.rpartition("/")[2].removesuffix(".jpg")), 1000)
+    for wrong in (f"{item}{generation + 1:03}", f"{10**9}000", "x", "²", "-1000", ""):
+        assert site.get(f"/pictures/{wrong}.jpg").status_code == 404
+    assert site.get(shown.removesuffix("jpg") + "png").status_code == 404
+
+
+def test_a_hostile_name_stays_text(market_settings: MarketSettings) -> None:
+    market = Market(market_settings)
+    origins = dict.fromkeys(["platform", *market.malls.ids.tolist()], "http://127.0.0.2:1")
+    name = "</script><script>alert('&')</script>\"🔥{charset}"
+    offer = Offer(1, 0, 0, "1001", name, 100, 0, ("<b>", "", "", ""), "<i>", "")
+    for charset in ("utf-8", "cp949"):
+        leaf = market.taxonomy.leaves[0]
+        page = Pages(market, origins, charset).listing(leaf, [offer], 1, 40, 1).decode(charset)
+        assert page.count("</script>") == 1
+        assert "<b>" not in page
+        assert "<i>" not in page
+        answer = httpx.Response(200, text=page)
+        assert state(answer)["products"]["list"][0]["item"]["productTitle"] == name
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_the_site_can_only_be_read(site: httpx.Client, method: str) -> None:
+    answer = site.request(method, TREE)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert site.head(TREE).headers["etag"] == site.get(TREE).headers["etag"]
+
+
+# --- the search API
+
+
+def leaf_of(settings: MarketSettings) -> Leaf:
+    return Market(settings).taxonomy.leaves[0]
+
+
 def test_the_api_answers_in_pages_and_with_its_fields(site: httpx.Client, market_settings: MarketSettings) -> None:
-    leaf = Market(market_settings).taxonomy.leaves[0]
-    asked = {"query": leaf.path[-1], "display": 20, "start": 1, "sort": "asc"}
+    asked = {"query": leaf_of(market_settings).path[-1], "display": 20, "start": 1, "sort": "asc"}
     answer = site.get("/v1/search/shop.json", params=asked, headers=SECRETS).json()
     assert answer["display"] == len(answer["items"]) <= 20
     prices = [int(item["lprice"]) for item in answer["items"]]
@@ -160,6 +187,29 @@ def test_the_api_answers_in_pages_and_with_its_fields(site: httpx.Client, market
     }  # fmt: skip
     more = site.get("/v1/search/shop.json", params={**asked, "start": 21}, headers=SECRETS).json()
     assert not {item["productId"] for item in more["items"]} & {item["productId"] for item in answer["items"]}
+
+
+def test_the_api_finds_a_category_by_its_name_and_by_its_things_word(
+    site: httpx.Client, market_settings: MarketSettings
+) -> None:
+    leaf = leaf_of(market_settings)
+    found = {one["id"] for one in items(site) if one["categoryId"] == leaf.cat_id}
+    for query in (leaf.path[-1], leaf.thing.words[1]):
+        answer = site.get("/v1/search/shop.json", params={"query": query, "display": 100}, headers=SECRETS).json()
+        shown = [item for item in answer["items"] if item["category4"] == leaf.path[-1]]
+        assert {int(item["productId"]) for item in shown} <= found
+        assert shown
+    assert site.get("/v1/search/shop.json", params={"query": "없는말"}, headers=SECRETS).json()["total"] == 0
+
+
+def test_the_api_marks_the_query_and_escapes_the_rest(site: httpx.Client, market_settings: MarketSettings) -> None:
+    word = leaf_of(market_settings).thing.words[0]
+    asked = {"query": word, "display": 100}
+    answer = site.get("/v1/search/shop.json", params=asked, headers=SECRETS).json()
+    titles = [item["title"] for item in answer["items"]]
+    plain = {one["productTitle"] for one in items(site)}
+    assert any(f"<b>{word}</b>" in title for title in titles)
+    assert {unescape(re.sub("</?b>", "", title)) for title in titles} <= plain
 
 
 @pytest.mark.parametrize(
@@ -179,8 +229,22 @@ def test_the_api_refuses_as_the_real_one(
     assert (answer.status_code, answer.json()["errorCode"]) == (status, code)
 
 
-PATHS = ("/search/category.nhn", "/category/category.nhn", "/v1/search/shop.json", "/product/hansol/", "/x")
-PARAMETERS = ("cat_id", "pagingIndex", "pagingSize", "query", "display", "start")
+def test_the_api_serves_its_quota_each_day(market_settings: MarketSettings) -> None:
+    market = Market(market_settings)
+    days = [datetime(2026, 1, 1, 23, 59, tzinfo=KST)]
+    pages = Pages(market, dict.fromkeys(market.malls.ids.tolist(), "http://127.0.0.2:1"))
+    api = SearchApi(Catalogue(market, MONTH), pages, 2, clock=lambda: days[-1])
+    headers = {name.lower(): value for name, value in SECRETS.items()}
+    assert [api.answer(headers, {"query": "가"})[0] for _ in range(4)] == [200, 200, 429, 429]
+    assert api.answer(headers, {"query": "가"})[1]["errorCode"] == "010"
+    days.append(days[0] + timedelta(minutes=2))
+    assert api.answer(headers, {"query": "가"})[0] == 200
+
+
+# --- hostile clients
+
+PATHS = ("/search/category.nhn", TREE, "/v1/search/shop.json", "/product/hansol/", "/pictures/", "/ep/", "/x")
+PARAMETERS = ("cat_id", "pagingIndex", "pagingSize", "query", "display", "start", "sort")
 
 
 @given(
@@ -193,161 +257,25 @@ def test_no_question_is_an_error(site: httpx.Client, path: str, query: dict[str,
     assert site.get(path + quote(rest), params=query, headers=SECRETS).status_code < 500
 
 
-# --- pictures
+@pytest.mark.parametrize(
+    "path", ["/?" + "a=1&" * 60, "/search/category.nhn?%ff=%ff", "/product/hansol/%ff%00", "//127.0.0.9/", "/%2e%2e/ep"]
+)
+def test_crooked_addresses_are_no_error(site: httpx.Client, path: str) -> None:
+    assert site.get(f"{PLATFORM}:{site.base_url.port}{path}").status_code < 500
 
 
-def test_pictures_are_the_same_at_every_look_and_tell_things_apart_a_little(market_settings: MarketSettings) -> None:
-    pictures = Pictures(Market(market_settings), 224)
-    assert pictures.jpeg(3000) == pictures.jpeg(3000)
-    image = Image.open(io.BytesIO(pictures.jpeg(3000)))
-    assert (image.format, image.size, image.mode) == ("JPEG", (224, 224), "RGB")
+# --- a large market
 
 
-def coarse(jpeg: bytes) -> npt.NDArray[np.float64]:
-    """The picture's colours on a grid of 6 x 6."""
-    return np.asarray(Image.open(io.BytesIO(jpeg)).resize((6, 6)), dtype=np.float64).ravel()
-
-
-def test_a_picture_helps_and_does_not_decide(market_settings: MarketSettings) -> None:
-    """Nearest neighbour by coarse colours: better than chance, far from right."""
-    market = Market(market_settings)
-    at = market.listings(MONTH, np.arange(600))
-    _, first = np.unique(at.item, return_index=True)
-    pictures = Pictures(market, 224)
-    numbers = (at.item * 1000 + at.generation % 1000)[first].tolist()
-    looks = np.array([coarse(pictures.jpeg(number)) for number in numbers])
-    thing = market.taxonomy.thing[at.leaf[first]]
-    distances = ((looks[:, None] - looks[None]) ** 2).sum(axis=2)
-    np.fill_diagonal(distances, np.inf)
-    right = float((thing[distances.argmin(axis=1)] == thing).mean())
-    chance = float(((np.bincount(thing) / len(thing)) ** 2).sum())
-    assert chance * 1.3 < right < 0.8
-
-
-# --- faults
-
-
-def test_statuses_pass_when_asked_again(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, statuses={500: 0.5}) as site:
-        first = [site.get("/category/category.nhn").status_code for _ in range(40)]
-    with faulty(market_settings, statuses={500: 0.5}) as site:
-        assert [site.get("/category/category.nhn").status_code for _ in range(40)] == first
-    assert 8 < first.count(500) < 32
-    assert set(first) == {200, 500}
-
-
-def test_too_many_says_when_to_come_back(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, too_many=1.0, retry_after=7, first_requests=1) as site:
-        assert site.get("/category/category.nhn").status_code == 200
-        answer = site.get("/category/category.nhn")
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
-        assert site.get("/robots.txt").status_code == 200
-
-
-@pytest.mark.parametrize("fault", ["dropped", "truncated"])
-def test_connections_are_cut(market_settings: MarketSettings, fault: str) -> None:
-    with faulty(market_settings, **{fault: 1.0}) as site, pytest.raises(httpx.RemoteProtocolError):
-        site.get("/category/category.nhn")
-
-
-def test_a_slow_answer_comes_late(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, slow=1.0, slow_seconds=0.4) as site:
-        assert site.get("/category/category.nhn").elapsed.total_seconds() > 0.39
-
-
-def test_a_wrong_type_is_no_page(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, wrong_type=1.0) as site:
-        assert site.get("/category/category.nhn").headers["content-type"] == "application/octet-stream"
-
-
-def test_a_bomb_is_small_and_unpacks_to_much(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, bombs=1.0, bomb_bytes=10_000_000) as site:
-        with site.stream("GET", "/category/category.nhn") as answer:
-            packed = b"".join(answer.iter_raw())
-        assert len(packed) < 20_000
-        assert len(gzip.decompress(packed)) == 10_000_000
-
-
-def test_redirects_go_round(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, redirect_loops=1.0) as site, pytest.raises(httpx.TooManyRedirects):
-        site.get("/category/category.nhn", follow_redirects=True)
-
-
-def test_an_endless_list_has_always_one_more_page(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, endless_pages=True) as site:
-        page = site.get(lists(site)[0].replace("pagingIndex=1", "pagingIndex=500"))
-        assert state(page)["products"]["total"] > 500 * 40
-        assert "pagingIndex=501" in page.text
-
-
-def test_cp949_pages_say_so(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, cp949=True) as site:
-        page = site.get(lists(site)[0])
-        assert page.headers["content-type"] == "text/html; charset=cp949"
-        assert "전체" in page.content.decode("cp949")
-
-
-def test_a_new_layout_has_nothing_of_the_old(market_settings: MarketSettings) -> None:
-    with faulty(market_settings, new_layout=True) as site:
-        assert "__NEXT_DATA__" not in site.get("/category/category.nhn").text
-
-
-# --- the process
-
-
-def test_the_log_holds_every_request(market_settings: MarketSettings, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with serving(market_settings, MONTH, log=log) as port, httpx.Client() as client:
-        for path in ("/robots.txt", "/nowhere?a=b"):
-            client.get(f"{PLATFORM}:{port}{path}")
-    records = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [(one["host"], one["path"], one["status"]) for one in records] == [
-        (f"127.0.0.2:{port}", "/robots.txt", 200), (f"127.0.0.2:{port}", "/nowhere?a=b", 404),
-    ]  # fmt: skip
-
-
-def test_the_port_is_remembered_and_a_taken_one_is_replaced(market_settings: MarketSettings, tmp_path: Path) -> None:
-    kept = tmp_path / "state" / "site.port"
-    with serving(market_settings, MONTH, remembered=kept) as first:
-        pass
-    with serving(market_settings, MONTH, remembered=kept) as second:
-        assert second == first
-        with serving(market_settings, MONTH, remembered=kept) as third:
-            assert third != first
-
-
-def test_a_configured_port_that_is_taken_is_said(market_settings: MarketSettings) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.2", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        fixed = market_settings.model_copy(update={"site": market_settings.site.model_copy(update={"port": port})})
-        with (
-            pytest.raises(UserError, match=rf"market\.site\.port = {port} cannot be listened on"),
-            serving(fixed, MONTH),
-        ):
-            pass
-
-
-def test_the_site_does_not_outlive_who_started_it(tmp_path: Path) -> None:
-    script = (
-        "import sys, time; from lib import config; from lib.marketplace.site.process import serving\n"
-        "m = config.load('conf/local.yaml', ['market.offers_per_month=100']).market\n"
-        "with serving(m, '2026-01') as port:\n    print(port, flush=True); time.sleep(60)"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    port = int(parent.stdout.readline())
-    assert httpx.get(f"{PLATFORM}:{port}/robots.txt").status_code == 200
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"{PLATFORM}:{port}/robots.txt", timeout=1)
-        except httpx.HTTPError:
-            return
-        time.sleep(0.1)
-    pytest.fail("the site still answers")
+def test_a_large_market_keeps_only_what_was_shown_last(
+    market_settings: MarketSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.marketplace.site.catalogue.STRETCH", 16)
+    monkeypatch.setattr("lib.marketplace.site.catalogue.KEPT_STRETCHES", 3)
+    small = Catalogue(Market(market_settings), MONTH)
+    seen = [offer for leaf in range(12) for offer in small.listed(leaf, 0, OFFERS)]
+    assert len({offer.number for offer in seen}) == OFFERS
+    assert [offer.given for offer in seen] == sorted(offer.given for offer in seen)
+    assert len(small._stretches) == 3
+    ids = Market(market_settings).malls.ids
+    assert all(small.offer(ids[offer.mall], offer.own_id) == offer for offer in seen[::7])

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lib.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 END_SECONDS = 10
+Process = subprocess.Popen[bytes]
 
 
 @contextmanager
@@ -28,60 +29,77 @@ def serving(
         remembered: file of the port it had the last time, which it has again unless another program took it.
 
     Raises:
-        UserError: market.site.port is taken.
+        UserError: market.site.port is taken, or the month lies before the market's first.
     """
-    process, answer = _start_on(settings, month, log, remembered)
-    if "error" in answer:
-        process.wait()
-        raise UserError(
-            f"market.site.port = {settings.site.port} cannot be listened on ({answer['error']}); take another, or 0"
-        )
-    if remembered is not None:
-        write_whole(remembered, str(answer["port"]))
+    process, port = _start_on(settings, month, log, remembered)
     try:
-        yield int(answer["port"])
+        if remembered is not None:
+            write_whole(remembered, str(port))
+        yield port
     finally:
         _end(process)
 
 
-def _start_on(
-    settings: MarketSettings, month: str, log: Path | None, remembered: Path | None
-) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+def _start_on(settings: MarketSettings, month: str, log: Path | None, remembered: Path | None) -> tuple[Process, int]:
     """On the configured port, else on the remembered one, else on a free one."""
-    kept = remembered.read_text().strip() if remembered is not None and remembered.is_file() else ""
-    if settings.site.port == 0 and kept.isdigit():
-        process, answer = _start(settings, month, log, int(kept))
+    kept = 0 if settings.site.port or remembered is None else _kept(remembered)
+    for port in dict.fromkeys((kept or settings.site.port, settings.site.port)):
+        process, answer = _start(settings, month, log, port)
         if "port" in answer:
-            return process, answer
-        process.wait()
-    return _start(settings, month, log, settings.site.port)
+            return process, int(answer["port"])
+        _end(process)
+        if "refused" in answer:
+            raise UserError(answer["refused"])
+    raise UserError(
+        f"market.site.port = {settings.site.port} cannot be listened on ({answer['taken']}) at all of the site's "
+        f"addresses, 127.0.0.{settings.site.first_address} and the {len(settings.malls)} after it; take another, or 0"
+    )
 
 
-def _start(
-    settings: MarketSettings, month: str, log: Path | None, port: int
-) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+def _kept(remembered: Path) -> int:
+    """The port in the file; 0 where there is none."""
+    try:
+        text = remembered.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return int(text) if text.isdigit() and len(text) < 6 and int(text) < 1 << 16 else 0
+
+
+def _start(settings: MarketSettings, month: str, log: Path | None, port: int) -> tuple[Process, dict[str, Any]]:
+    """The process and what it says: port, taken (why the port is no good) or refused (a user's error)."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lib.marketplace.site.server"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # Ctrl-C is for who started it, who ends it then.
+        start_new_session=True,
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
     given = {
-        "settings": settings.model_dump(mode="json"), "month": month, "port": port,
+        "settings": settings.model_dump(mode="json"), "month": month, "port": port, "parent": os.getpid(),
         "log": None if log is None else str(log.resolve()),
     }  # fmt: skip
-    process.stdin.write(json.dumps(given).encode() + b"\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
+    line = b""
+    try:
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(given).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+    except BaseException:
+        _end(process)
+        raise
     if not line:
-        raise RuntimeError(f"the site ended with {process.wait()} before it served anything")
+        _end(process)
+        raise RuntimeError(f"the site ended with {process.returncode} before it served anything")
     answer: dict[str, Any] = json.loads(line)
     return process, answer
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+def _end(process: Process) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(BrokenPipeError):
+                stream.close()
     try:
         process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
