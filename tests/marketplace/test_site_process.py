@@ -23,7 +23,7 @@ from tests.marketplace.served import MONTH, PLATFORM, TREE, with_site
 
 def test_the_log_holds_every_request_with_its_time_of_arrival(market_settings: MarketSettings, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    slow = with_site(market_settings, latency_seconds=0.3)
+    slow = with_site(market_settings, latency_seconds=0.5)
     with serving(slow, MONTH, log=log) as port, httpx.Client() as client:
         asked = time.time()
         for path in ("/robots.txt", "/nowhere?a=b"):
@@ -35,8 +35,7 @@ def test_the_log_holds_every_request_with_its_time_of_arrival(market_settings: M
         ("127.0.0.2", f"127.0.0.2:{port}", "/nowhere?a=b", 404),
         ("127.0.0.4", "mall.example\t\"'", "/ep/nobody.tsv", 404),
     ]
-    assert 0 <= records[0]["time"] - asked < 0.25
-    assert 0.3 < records[1]["time"] - records[0]["time"] < 0.6
+    assert 0 <= records[0]["time"] - asked < 0.5 < records[1]["time"] - records[0]["time"]
 
 
 def test_the_port_is_remembered_and_a_taken_one_is_replaced(market_settings: MarketSettings, tmp_path: Path) -> None:
@@ -135,6 +134,6 @@ def test_the_job_prints_where_the_site_is_and_ends_when_interrupted() -> None:
         assert address.endswith(TREE)
         assert httpx.get(address).status_code == 200
         job.send_signal(signal.SIGINT)
-        assert job.wait(10) == 0
+        assert job.wait(30) == 0
         assert job.stdout.read().strip() == "ended"
         assert gone(address, 1)
