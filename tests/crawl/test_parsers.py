@@ -194,7 +194,7 @@ def test_data_and_html_of_the_embedded_site_agree(serve: Serve) -> None:
 
 
 def test_a_site_that_was_made_over_is_not_taken_for_an_empty_one(serve: Serve) -> None:
-    with pytest.raises(NotParsedError, match="^(empty|no)_list$"):
+    with pytest.raises(NotParsedError, match=r"^(empty|no)_list$"):
         parsed("list", _first_list(serve(market__site__faults__new_layout="true")))
 
 
