@@ -5,6 +5,7 @@ A list says on its first page how long it is, so all its pages are known at once
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from lib.crawl.request import Link
 from lib.crawl.urls import Scope, canonical
 
 MOST_LINKS = 5000
+# A list's data and its HTML name the same addresses, and all pages of a site the same few more.
+_canonical = lru_cache(1024)(canonical)
 
 
 def links(
@@ -69,7 +72,7 @@ def _base(page: LexborHTMLParser, url: str) -> str:
 
 
 def _target(node: LexborNode, base: str) -> str | None:
-    return canonical(node.attributes.get("href") or "", base)
+    return _canonical(node.attributes.get("href") or "", base)
 
 
 def _listed(url: str, text: str, settings: CrawlSettings) -> Iterator[str | None]:
@@ -83,7 +86,7 @@ def _listed(url: str, text: str, settings: CrawlSettings) -> Iterator[str | None
     for row in islice(rows if isinstance(rows, list) else [], MOST_ITEMS):
         address = at(row, "item", "productUrl")
         if isinstance(address, str):
-            yield canonical(address, url)
+            yield _canonical(address, url)
 
 
 def _list_pages(url: str, total: int | None, settings: CrawlSettings) -> Iterator[str | None]:
