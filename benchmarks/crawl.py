@@ -12,11 +12,9 @@ import asyncio
 import json
 import statistics
 import tempfile
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -24,7 +22,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from benchmarks.result import finish
-from benchmarks.scale import driver_bytes
+from benchmarks.scale import memory_samples
 from lib import config as configuration
 from lib.config import CrawlSettings, MarketSettings, SparkSettings
 from lib.crawl.crawl import Crawl
@@ -40,7 +38,6 @@ RATE = 20.0
 FULL_ROWS = 51_200  # 320 seconds at 160 a second
 BARE_ROWS, BARE_REPEATS, IN_FLIGHT = 16_000, 3, 4
 MONTH = "2026-01"
-SAMPLE_SECONDS = 0.5
 WINDOWS = (1.0, 10.0, 60.0)
 BAR = "rate >= 0.9 of the allowed, hosts_over_rate = 0, bare >= 0.5, memory_ratio <= 1.1"
 
@@ -109,10 +106,11 @@ def crawl(spark: SparkSession, links: Sequence[Link], folder: Path, delay: float
 
 def polite(spark: SparkSession, links: Sequence[Link], folder: Path, log: Path) -> dict[str, float]:
     """(a): rate against the allowed one, hosts asked too often, memory of the second half against the first's."""
-    with halves_of_memory() as halves:
+    with memory_samples() as memory:
         _, pages = crawl(spark, links, folder / "polite", 1 / RATE, in_flight=1)
         ended = time.time()
-        first_half, second_half = halves()
+        middle = len(memory) // 2
+        first_half, second_half = max(memory[:middle]), max(memory[middle:])
     assert pages == len(links), f"{pages} of {len(links)} pages were stored"
     asked = times_by_host(log)
     began = min(min(times) for times in asked.values())
@@ -124,25 +122,6 @@ def polite(spark: SparkSession, links: Sequence[Link], folder: Path, log: Path) 
         "memory_second_half_mib": round(second_half / 2**20),
         "memory_ratio": round(second_half / first_half, 3),
     }
-
-
-@contextmanager
-def halves_of_memory() -> Iterator[Callable[[], tuple[int, int]]]:
-    """Samples the driver's memory; the function given tells the peaks of the first and second half so far, in bytes."""
-    samples: list[int] = []
-    stop = threading.Event()
-
-    def sample() -> None:
-        while not stop.wait(SAMPLE_SECONDS):
-            samples.append(driver_bytes())
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield lambda: (max(samples[: len(samples) // 2]), max(samples[len(samples) // 2 :]))
-    finally:
-        stop.set()
-        thread.join()
 
 
 def times_by_host(log: Path) -> dict[str, list[float]]:

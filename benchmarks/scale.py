@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def prepare(rows: int, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
     seconds: dict[str, float] = {}
     began = time.time() * 1000
-    with peak_memory() as memory:
+    with memory_samples() as memory:
         for name in STAGES:
             started = time.perf_counter()
             jobs[name].run(spark, settings, MONTH)
@@ -124,7 +124,7 @@ def prepare(rows: int, folder: Path) -> dict[str, Any]:
     skew, where = worst_skew(folder / "events", began)
     return {
         "seconds": round(sum(seconds.values()), 1),
-        "memory_mib": round(memory() / 2**20),
+        "memory_mib": round(max(memory) / 2**20),
         "skew": round(skew, 2),
         "skew_stage": where,
         "stages": seconds,
@@ -138,10 +138,10 @@ def train(rows: int, folder: Path) -> dict[str, Any]:
     settings = conf(rows, folder)
     spark = open_session(settings.spark, "catmatch scale")
     started = time.perf_counter()
-    with peak_memory() as memory:
+    with memory_samples() as memory:
         job.run(spark, settings, MONTH)
     spark.stop()
-    return {"seconds": round(time.perf_counter() - started, 1), "memory_mib": round(memory() / 2**20)}
+    return {"seconds": round(time.perf_counter() - started, 1), "memory_mib": round(max(memory) / 2**20)}
 
 
 def conf(rows: int, folder: Path) -> Config:
@@ -184,19 +184,19 @@ def conf(rows: int, folder: Path) -> Config:
 
 
 @contextmanager
-def peak_memory() -> Iterator[Callable[[], int]]:
-    """Samples this process and its JVM; the function given tells the largest sum of bytes seen."""
-    largest = [0]
+def memory_samples() -> Iterator[list[int]]:
+    """Bytes of this process and its JVM together, sampled for as long as the context lasts."""
+    samples: list[int] = []
     stop = threading.Event()
 
     def sample() -> None:
         while not stop.wait(SAMPLE_SECONDS):
-            largest[0] = max(largest[0], driver_bytes())
+            samples.append(driver_bytes())
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
     try:
-        yield lambda: largest[0]
+        yield samples
     finally:
         stop.set()
         thread.join()

@@ -1,6 +1,6 @@
 """What the month's crawl has to fetch, has fetched, or has given up."""
 
-from pyspark.sql.types import IntegerType, StringType, StructType, TimestampType
+from pyspark.sql.types import IntegerType, StringType, StructField, StructType, TimestampType
 
 from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 
@@ -8,17 +8,25 @@ from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 # `error` says why; forbidden: robots.txt does not allow it.
 FRONTIER_STATES = ("waiting", "stored", "failed", "forbidden")
 
+
+def address_columns() -> list[StructField]:
+    """What names an address of a month, in `frontier` and in `pages`."""
+    return [
+        month_column(),
+        column("url", StringType(), "canonical address", nullable=False),
+        column("kind", StringType(), "tree, list, product or api", nullable=False),
+        column("host", StringType(), "host, with the port where it is not the scheme's", nullable=False),
+        column("depth", IntegerType(), "links from a seed", nullable=False),
+    ]
+
+
 FRONTIER = Table(
     name="frontier",
     row="one address to fetch this month and its state",
     key=("month", "url"),
     struct=StructType(
         [
-            month_column(),
-            column("url", StringType(), "canonical address", nullable=False),
-            column("kind", StringType(), "tree, list, product or api", nullable=False),
-            column("host", StringType(), "host, with the port where it is not the scheme's", nullable=False),
-            column("depth", IntegerType(), "links from a seed", nullable=False),
+            *address_columns(),
             column("state", StringType(), f"one of {', '.join(FRONTIER_STATES)}", nullable=False),
             column("attempts", IntegerType(), "requests made for it", nullable=False),
             column("round", IntegerType(), "round that last dealt with it; 0: none yet", nullable=False),

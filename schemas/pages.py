@@ -12,7 +12,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
+from schemas.frontier import address_columns
+from schemas.table import MONTH_CHECK, Table, WriteMode, column
 
 # Delta enforces no NOT NULL within arrays and refuses to pretend.
 HEADER = StructType([StructField("name", StringType()), StructField("value", StringType())])
@@ -24,11 +25,7 @@ PAGES = Table(
     key=("month", "url"),
     struct=StructType(
         [
-            month_column(),
-            column("url", StringType(), "canonical address", nullable=False),
-            column("kind", StringType(), "tree, list, product or api", nullable=False),
-            column("host", StringType(), "host, with the port where it is not the scheme's", nullable=False),
-            column("depth", IntegerType(), "links from a seed", nullable=False),
+            *address_columns(),
             column("round", IntegerType(), "round of the crawl that fetched it", nullable=False),
             column("attempts", IntegerType(), "requests made for it", nullable=False),
             column("status", IntegerType(), "HTTP status", nullable=False),

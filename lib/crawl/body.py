@@ -12,7 +12,7 @@ class FetchError(Exception):
 
     Attributes:
         code: timeout, dns_failed, connect_failed, refused_address, disconnected, truncated, protocol_error,
-            unasked_304, too_large, decoded_too_large, bad_encoding, no_secret, unasked_304.
+            unasked_304, too_large, decoded_too_large, bad_encoding, no_secret.
         passing: whether another attempt may do better.
     """
 

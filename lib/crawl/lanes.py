@@ -34,7 +34,6 @@ UNANSWERED = frozenset({"timeout", "dns_failed", "connect_failed", "refused_addr
 # After so many of them in a row the host, not the address, is what fails: the round leaves it alone.
 STREAK = 5
 PACK_LEVEL = 1
-MOST_LINKS = 5000
 # What has more bytes is packed or read in a thread; the lanes would feel it.
 LARGE = 256 << 10
 # A lane that waits looks so often whether its round has ended.
@@ -133,8 +132,6 @@ class Lane:
         tried = replace(request, attempts=request.attempts + 1)
         try:
             answer = await self._fetcher.get(request)
-            if answer.status == NOT_MODIFIED and not (request.etag or request.last_modified):
-                raise FetchError("unasked_304")
         except FetchError as error:
             await self._failed(tried, error, asked_at)
             return
@@ -199,7 +196,7 @@ class Lane:
 
     def _links(self, tried: Request, answer: Answer) -> list[Link]:
         if answer.status == OK:
-            return self._find_links(tried, answer)[:MOST_LINKS]
+            return self._find_links(tried, answer)
         target = answer.header("location")
         if 300 <= answer.status < 400 and answer.status != NOT_MODIFIED and target is not None:
             url = canonical(target, tried.url)

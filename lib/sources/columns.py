@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.config import Source
+from lib.crawl.parsers import api_json
 from lib.crawl.parsers.item import FIELDS
 from lib.errors import UserError
 
@@ -28,17 +29,7 @@ EP_FIELDS = {
 }
 # Search API shop.json. category1..4 are the platform's own path, the label spelled out: they never become the mall's
 # category, which the model may look at.
-API_FIELDS = {
-    "id": "productId",
-    "prod_nm": "title",
-    "mall_id": "mallName",
-    "mall_nm": "mallName",
-    "price": "lprice",
-    "image_url": "image",
-    "brnd_nm": "brand",
-    "maker_nm": "maker",
-}
-API_PATH = ("category1", "category2", "category3", "category4")
+API_FIELDS, API_PATH = api_json.KEYS, api_json.PATH_KEYS
 # What the parsers of pages find beside offer fields: the platform's own path, for the taxonomy.
 PATH = "path"
 PAGE_FIELDS = {field: field for field in FIELDS if field != PATH}

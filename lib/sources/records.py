@@ -5,7 +5,6 @@ texts of the wanted columns in the order asked for. What happens to them afterwa
 """
 
 import csv
-import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pyarrow_hotfix  # noqa: F401  closes pyarrow 14's hole for Parquet from outside
 
 from lib.config import Encoding, Source
+from lib.crawl.parsers.api_json import unmarked
 from lib.errors import UserError
 from lib.sources import files
 from lib.sources.columns import CONTROL, Columns, check_header
@@ -37,8 +37,6 @@ SCHEMA = pa.schema(
     ]
 )
 BOM = b"\xef\xbb\xbf"
-# The API marks the words that were searched for.
-_MARK = re.compile(r"</?b>", re.IGNORECASE)
 _CONTROL = re.compile(CONTROL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -269,7 +267,7 @@ def _json_record(position: int, raw: bytes, item: Any, source: Source, columns: 
         return Record(position, raw, [], "overlong_line")
     cells = [_text(item.get(name)) for name in columns.wanted]
     if source.kind == "api":
-        cells = [cell and html.unescape(_MARK.sub("", cell)) for cell in cells]
+        cells = [cell and unmarked(cell) for cell in cells]
     return Record(position, raw, cells, text_problem(cells))
 
 

@@ -14,6 +14,8 @@ KEYS = {
     "id": "productId", "prod_nm": "title", "mall_id": "mallName", "mall_nm": "mallName", "price": "lprice",
     "image_url": "image", "brnd_nm": "brand", "maker_nm": "maker",
 }  # fmt: skip
+# The platform's own path, the label spelled out.
+PATH_KEYS = tuple(f"category{level}" for level in range(1, 5))
 
 
 def answer(text: str) -> tuple[int | None, list[Any]]:
@@ -42,7 +44,7 @@ def items(text: str, url: str) -> list[Item]:
 
 
 def _item(row: Any) -> Item:
-    path = [_clean(at(row, f"category{level}")) for level in range(1, 5)]
+    path = [_clean(at(row, key)) for key in PATH_KEYS]
     return {field: _clean(at(row, key)) for field, key in KEYS.items()} | {
         "path": "\t".join(filter(None, path)) or None
     }
@@ -50,4 +52,9 @@ def _item(row: Any) -> Item:
 
 def _clean(value: Any) -> str | None:
     text = as_text(value)
-    return None if text is None else html.unescape(_MARK.sub("", text))
+    return None if text is None else unmarked(text)
+
+
+def unmarked(text: str) -> str:
+    """A text of the API without the marks of the words searched for, and without HTML entities."""
+    return html.unescape(_MARK.sub("", text))
