@@ -59,4 +59,6 @@ def with_positions(rows: DataFrame, blocks: DataFrame, folder: str, longest: int
         return located.select(rows_columns)
 
     rows_columns = list(rows.columns)
-    return placed.groupBy("part", "block").applyInArrow(locate, rows.schema)
+    # The work is a stretch, not its few rows, by whose size Spark would give all stretches to one task.
+    tasks = int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    return placed.repartition(tasks, "part", "block").groupBy("part", "block").applyInArrow(locate, rows.schema)

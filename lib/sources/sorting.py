@@ -128,16 +128,20 @@ def _if_any(rows: DataFrame) -> DataFrame | None:
 def _rejects(bad: DataFrame, blocks: DataFrame | None, parts: Sequence[Part], staging: Staging) -> DataFrame:
     """The columns of `rejects` but month and batch; header lines at their place are no records."""
     traced = bad.select(*PLACE, "position", "file", "raw", "reasons", "source")
-    if blocks is not None:
-        located = with_positions(traced.where("position IS NULL"), blocks, str(staging.folder), RAW_BYTES)
-        traced = traced.where("position IS NOT NULL").unionByName(located)
     rows = [(part.number, part.delivery.file.as_posix(), part.origin, part.path.suffix == ".txt") for part in parts]
     origins = bad.sparkSession.createDataFrame(rows, "part long, delivered string, origin long, lines boolean")
+    if blocks is not None:
+        first_lines = blocks.where("block = 0").join(
+            F.broadcast(origins.where("lines AND origin = 0")), "part", how="inner"
+        )
+        headers = first_lines.select("part", "block", F.col("first_row").alias("row"))
+        unplaced = traced.where("position IS NULL").join(F.broadcast(headers), list(PLACE), how="left_anti")
+        located = with_positions(unplaced, blocks, str(staging.folder), RAW_BYTES)
+        traced = traced.where("position IS NOT NULL").unionByName(located)
     placed = traced.join(F.broadcast(origins), "part", how="inner").withColumns(
         {"position": F.col("position") + F.col("origin"), "file": F.coalesce("file", "delivered")}
     )
-    header = F.col("lines") & (F.col("position") == 0)
-    return placed.where(~header).select("source", "file", "position", "reasons", "raw")
+    return placed.select("source", "file", "position", "reasons", "raw")
 
 
 def _kept(frame: DataFrame, staging: Staging, name: str) -> DataFrame:
