@@ -133,6 +133,15 @@ def append_round(frame: DataFrame, warehouse: str, table: Table, transaction: st
     )
 
 
+def last_round(spark: SparkSession, warehouse: str, table: Table, transaction: str) -> int:
+    """The largest round ever appended for the transaction, be its rows still there or not; 0: none."""
+    delta: Any = spark._jvm
+    log = delta.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path(warehouse, table))
+    found = log.update(False, delta.scala.Option.empty(), delta.scala.Option.empty()).transactions()
+    version = found.get(f"{table.name}/{transaction}")
+    return int(version.get()) if version.isDefined() else 0
+
+
 def fingerprint(spark: SparkSession, warehouse: str, table: Table, **where: str) -> Fingerprint:
     """Content fingerprint of the rows in the slice; the kept one where the slice's files are still the same."""
     rows = read(spark, warehouse, table, **where)

@@ -28,12 +28,15 @@ FRONTIER = Table(
         [
             *address_columns(),
             column("state", StringType(), f"one of {', '.join(FRONTIER_STATES)}", nullable=False),
-            column("attempts", IntegerType(), "requests made for it", nullable=False),
+            column("attempts", IntegerType(), "requests made for it since it was last given up", nullable=False),
+            column("requests", IntegerType(), "requests made for it in all", nullable=False),
             column("round", IntegerType(), "round that last dealt with it; 0: none yet", nullable=False),
             column("not_before", TimestampType(), "earliest time of the next attempt; null: any time"),
             column("requested_at", TimestampType(), "time of the last request"),
             column("status", IntegerType(), "HTTP status of the last answer"),
-            column("etag", StringType(), "ETag of last month's page, sent back to ask whether it changed"),
+            column(
+                "etag", StringType(), "ETag of last month's page, sent back to ask whether it changed; then its own"
+            ),
             column("last_modified", StringType(), "Last-Modified of last month's page, likewise"),
             column("error", StringType(), "why the last attempt failed: a code, no text of the site's"),
         ]
@@ -43,7 +46,11 @@ FRONTIER = Table(
     checks={**MONTH_CHECK, "state_is_known": f"state IN {FRONTIER_STATES!r}"},
     # An address found again is not asked for again; only a later round knows better.
     merge_updates={
-        **{name: f"new.{name}" for name in ("state", "attempts", "round", "not_before", "status", "error")},
+        **{
+            name: f"new.{name}"
+            for name in ("state", "attempts", "round", "not_before", "status", "error", "etag", "last_modified")
+        },
+        "requests": "old.requests + greatest(new.attempts - old.attempts, 0)",
         # A round that did not come to it takes nothing from what an API has counted today.
         "requested_at": "coalesce(new.requested_at, old.requested_at)",
     },

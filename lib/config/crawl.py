@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from lib.config.base import Positive, Seconds, Settings, Share, Text
 
-PageKind = Literal["tree", "list", "product", "api"]
+PageKind = Literal["tree", "list", "product"]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -16,23 +18,33 @@ class HostSettings(Settings):
 
     delay: Seconds | None = Field(None, description="seconds between the starts of two requests; default crawl.delay")
     in_flight: Annotated[int, Field(ge=1, le=64)] = Field(1, description="requests at a time")
-    max_pages: Positive | None = Field(None, description="requests a month; default crawl.max_pages_per_host")
+    max_pages: Positive | None = Field(None, description="addresses a month; default crawl.max_pages_per_host")
 
 
 class ApiSettings(Settings):
     """A search API that is asked for each category by its name, a crawl of its own."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    url: Text = Field(description="address of shop.json, without a query")
+    url: Text = Field(description="address of shop.json, without a query; it needs no entry in crawl.hosts or kinds")
     client_id_variable: EnvironmentName = Field("CATMATCH_API_CLIENT_ID", description="environment variable")
     client_secret_variable: EnvironmentName = Field("CATMATCH_API_CLIENT_SECRET", description="environment variable")
-    client_id_header: Text = "X-Naver-Client-Id"
-    client_secret_header: Text = "X-Naver-Client-Secret"  # noqa: S105 a header's name
+    client_id_header: HeaderName = "X-Naver-Client-Id"
+    client_secret_header: HeaderName = "X-Naver-Client-Secret"  # noqa: S105 a header's name
     daily_quota: Positive = Field(25_000, description="requests a day, failed ones included")
     quota_time_zone: Text = Field("Asia/Seoul", description="whose midnight begins the day")
     display: Annotated[int, Field(ge=1, le=100)] = Field(100, description="items a page")
     last_start: Annotated[int, Field(ge=1)] = Field(1000, description="largest `start` that the API serves")
     sort: Literal["sim", "date", "asc", "dsc"] = "sim"
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> "ApiSettings":
+        try:
+            ZoneInfo(self.quota_time_zone)
+        except (KeyError, OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
+            raise ValueError(f"{self.quota_time_zone!r} is no time zone; take one such as Asia/Seoul") from None
+        if "?" in self.url or "#" in self.url:
+            raise ValueError("the address of an API takes no query; leave out all from '?' on")
+        return self
 
 
 class CrawlSettings(Settings):
@@ -45,9 +57,9 @@ class CrawlSettings(Settings):
         description="address in the User-Agent where a site's owner reaches you: an e-mail or a web page"
     )
     hosts: dict[Text, HostSettings] = Field(
-        min_length=1,
-        description="allow-list: host (host:port where the port is not the scheme's) or pattern such as *.example.com; "
-        "the first that fits counts",
+        default_factory=dict,
+        description="allow-list: host (host:port where the port is not the scheme's) or pattern such as *.example.com, "
+        "a star being one label (a number of an IP address, any port, or alone any host); the first that fits counts",
     )
     seeds: list[Text] = Field(default_factory=list, description="addresses to begin with")
     category_url: str | None = Field(
@@ -69,7 +81,10 @@ class CrawlSettings(Settings):
     target_concurrency: Annotated[float, Field(gt=0, le=64)] = Field(
         1.0, description="requests that an adaptive delay lets overlap on average"
     )
-    max_delay: Seconds = Field(60.0, description="an adaptive delay or a Crawl-delay never makes a host wait longer")
+    max_delay: Seconds = Field(60.0, description="an adaptive delay never makes a host wait longer")
+    max_crawl_delay: Seconds = Field(
+        600.0, description="a host whose robots.txt asks for a longer Crawl-delay is not crawled"
+    )
     # --- ends
     round_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         60.0, description="a round starts no request after it"
@@ -96,17 +111,22 @@ class CrawlSettings(Settings):
     def _can_start(self) -> "CrawlSettings":
         if not (self.seeds or self.category_url or self.apis):
             raise ValueError("give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with")
+        if (self.seeds or self.category_url) and not self.hosts:
+            raise ValueError("give crawl.hosts, the hosts whose pages may be crawled")
         if self.category_url is not None and "{cat_id}" not in self.category_url:
             raise ValueError("crawl.category_url needs {cat_id}, the place of the category's id")
+        for host in self.hosts:
+            if "@" in host or "/" in host:
+                raise ValueError("a key of crawl.hosts is no host; give its name alone, without user, scheme or path")
         names = [api.name for api in self.apis]
         if len(set(names)) < len(names):
             raise ValueError("crawl.apis: two have the same name; give each its own")
         for url in [*self.seeds, *([self.category_url] if self.category_url else []), *(api.url for api in self.apis)]:
             parts = urlsplit(url)
+            if "@" in url.partition("?")[0]:
+                raise ValueError(f"an address of {parts.hostname!r} holds a user or password; leave them out")
             if parts.scheme not in ("http", "https") or not parts.netloc:
                 raise ValueError(f"{url!r} is no http or https address")
-            if "@" in parts.netloc:
-                raise ValueError(f"the address of {parts.hostname!r} holds a user or password; leave them out")
         return self
 
     @property
@@ -126,10 +146,9 @@ class CrawlSettings(Settings):
 
 # Stands in seeds, category_url, hosts and apis for the port of the embedded site.
 PORT = "{port}"
-# R3's addresses, and where the embedded site has its product pages and its API.
+# R3's addresses, and where the embedded site has its product pages.
 DEFAULT_KINDS: dict[PageKind, list[str]] = {
     "tree": ["/category/category.nhn"],
     "list": ["/search/category.nhn"],
     "product": ["/product/*"],
-    "api": ["/v1/search/shop.json"],
 }

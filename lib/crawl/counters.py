@@ -24,8 +24,8 @@ def counters(frontier: Frontier) -> dict[str, Any]:
     """Figures for the manifest and the report; their number does not grow with the pages."""
     rows, pages = frontier.rows(), frontier.pages()
     asked = rows.agg(
-        F.sum("attempts").alias("requests"),
-        F.sum(F.greatest(F.col("attempts") - 1, F.lit(0))).alias("retried"),
+        F.sum("requests").alias("requests"),
+        F.sum(F.greatest(F.col("requests") - 1, F.lit(0))).alias("retried"),
         F.count_if(F.col("state") == "forbidden").alias("robots_forbidden"),
         F.count_if(F.col("depth") == 0).alias("seeds"),
         F.count(F.lit(1)).alias("addresses"),
@@ -42,7 +42,8 @@ def counters(frontier: Frontier) -> dict[str, Any]:
     figures["deduplicated"] = figures["links"] + figures["seeds"] - figures["addresses"]
     return {
         **figures,
-        "by_status": _counted(pages, "status"),
+        # The last answer of each address, be it a page or the failure that was left of it.
+        "by_status": _counted(rows.where("status IS NOT NULL"), "status"),
         "by_kind": _counted(pages, "kind"),
         "errors": _counted(rows.where("error IS NOT NULL AND state != 'stored'"), "error"),
         "hosts": _hosts(pages),

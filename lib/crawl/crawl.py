@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -17,18 +18,22 @@ from pyspark.sql import functions as F
 
 from lib import tables
 from lib.config import CrawlSettings
-from lib.crawl.frontier import Frontier
-from lib.crawl.lock import only_crawl
-from lib.crawl.plan import Waiting, deal, limits, planned, quota_left, survey
+from lib.crawl import host_states
+from lib.crawl.frontier import Frontier, transaction
+from lib.crawl.host_states import dead_hosts
+from lib.crawl.plan import Waiting, deal, limits, plannable_from, planned, quota_left, survey
 from lib.crawl.request import HostState
-from lib.crawl.rounds import Round, fetch_round, is_complete, staged_round
+from lib.crawl.rounds import Round, complete_rounds, fetch_round
 from lib.crawl.seeds import seeds
 from lib.errors import UserError
+from lib.lock import only_one
 from schemas.pages import PAGES
 
 LOG = logging.getLogger(__name__)
 # While every address waits for a time to come, the crawl looks again at least so often.
 LONGEST_SLEEP = 10.0
+# And so often it says that it waits.
+SAY_SECONDS = 60.0
 
 
 class Crawl:
@@ -40,6 +45,7 @@ class Crawl:
         # By the table's id as well: what another warehouse left in the folder is none of this month's.
         self.folder = Path(settings.staging).resolve() / f"{month}-{tables.table_id(spark, warehouse, PAGES)}"
         self.number = 0
+        self.said = 0.0
         self.states: dict[str, HostState] = {}
         self.committing: tuple[Round, Future[None]] | None = None
         # One slot is left to the commit of the round before, which else would wait until the fetching ends.
@@ -58,7 +64,9 @@ class Crawl:
         """
         _check_speculation(self.spark)
         _check_secrets(self.settings)
-        with only_crawl(self.warehouse, self.month):
+        # Two would ask each host twice as often as it allows, be they of one month or of two.
+        lock = Path(self.warehouse) / "manifests" / "crawl" / "lock"
+        with only_one(lock, f"{self.warehouse} is being crawled into"):
             self._recover()
             self.frontier.add_seeds(seeds(self.settings, leaves))
             self.number = self.frontier.next_round()
@@ -72,18 +80,18 @@ class Crawl:
 
     def _recover(self) -> None:
         """Commit what a killed run had fetched whole, and forget what it had not."""
-        for folder in sorted(self.folder.glob("round-*"), key=lambda one: int(one.name.partition("-")[2])):
-            if is_complete(folder):
-                fetched = staged_round(self.spark, folder, int(folder.name.partition("-")[2]))
-                self.states |= fetched.states
-                self._commit(fetched)
+        self.states = host_states.read(self.warehouse, self.month, self.settings)
+        for fetched in complete_rounds(self.spark, self.folder):
+            self.states |= fetched.states
+            self._commit(fetched)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.frontier.reconcile()
 
     def _step(self, committer: ThreadPoolExecutor) -> bool:
         """Fetch one more round, or wait for what has to come first; False when the crawl is over."""
+        self._give_up_dead_hosts()
         rows = self._rows()
-        waiting = survey(rows, self.settings)
+        waiting = survey(rows, self.frontier.rows_of_all_months(), self.settings)
         shares = deal(limits(waiting, self.settings, self.states), self.tasks)
         if shares:
             fetched = self._fetch(planned(rows, shares, self.tasks), waiting)
@@ -111,16 +119,25 @@ class Crawl:
         folder = self.folder / f"round-{self.number}"
         fetched = fetch_round(requests, self._with_quotas(waiting), self.settings, self.number, folder)
         self.states |= fetched.states
+        host_states.write(self.warehouse, self.month, self.states)
         self._tell(fetched, waiting, time.monotonic() - started)
         self.number += 1
         return fetched
 
     def _commit(self, fetched: Round) -> None:
         """Store a round: pages first, then the frontier."""
-        pages = self._pages(fetched)
-        tables.append_round(pages, self.warehouse, PAGES, f"crawl/{self.month}", fetched.number)
+        tables.append_round(self._pages(fetched), self.warehouse, PAGES, transaction(self.month), fetched.number)
         unanswered = fetched.frontier_rows(self.month).where("state != 'stored'")
-        self.frontier.merge_round(fetched.number, unanswered)
+        self.frontier.merge_round(fetched.number, unanswered.unionByName(self._lost(fetched)))
+        _check_accepted(fetched)
+
+    def _lost(self, fetched: Round) -> DataFrame:
+        """Answers of 304 to which last month's page is gone: the address waits to be asked for without conditions."""
+        unchanged = fetched.frontier_rows(self.month).where("state = 'stored' AND status = 304")
+        lost = unchanged.join(self.frontier.last_months_pages().select("url"), "url", how="left_anti")
+        nothing = F.lit(None).cast("string")
+        fresh = {"state": F.lit("waiting"), "etag": nothing, "last_modified": nothing, "error": F.lit("page_gone")}
+        return lost.withColumns(fresh).select(fetched.frontier_rows(self.month).columns)
 
     def _pages(self, fetched: Round) -> DataFrame:
         """Rows of `pages`; a 304 takes hash, links and the month of its body from last month's row."""
@@ -153,7 +170,9 @@ class Crawl:
         """Wait for the next address's time; False when none comes."""
         exhausted = [one for one in waiting if one.api and one.due and quota_left(one, self.settings) == 0]
         times = [one.next_due for one in waiting if one.next_due is not None and one not in exhausted]
+        times += [plannable_from(one.host, self.settings, self.states) for one in waiting if self._has_to_wait(one)]
         if times and not self._budget_spent(waiting):
+            self._say_waiting(waiting, min(times))
             time.sleep(max(0.0, min(min(times) - time.time(), LONGEST_SLEEP)))
             return True
         if exhausted:
@@ -164,6 +183,30 @@ class Crawl:
             )
         return False
 
+    def _has_to_wait(self, one: Waiting) -> bool:
+        """Whether the host could be asked but for the time of its next turn."""
+        comes = plannable_from(one.host, self.settings, self.states)
+        return one.due > 0 and comes > time.time() and quota_left(one, self.settings) != 0
+
+    def _say_waiting(self, waiting: list[Waiting], until: float) -> None:
+        """A line a minute while nothing may be asked for."""
+        if time.monotonic() - self.said < SAY_SECONDS:
+            return
+        self.said = time.monotonic()
+        LOG.info(
+            "crawl %s: %s addresses wait, the next for %.0f s more",
+            self.month, f"{sum(one.due + one.later for one in waiting):,}", max(0.0, until - time.time()),
+        )  # fmt: skip
+
+    def _give_up_dead_hosts(self) -> None:
+        """Fail all that waits on hosts that did not answer, or only that they are overloaded, too often in a row."""
+        for error, dead in dead_hosts(self.states.values(), self.settings).items():
+            self._wait_for_commit()
+            LOG.warning("crawl %s: given up (%s): %s", self.month, error, ", ".join(dead))
+            self.frontier.give_up(dead, self.number, error)
+            self.number += 1
+            self.states |= {host: replace(self.states[host], failures=0, overloaded=0) for host in dead}
+
     def _budget_spent(self, waiting: list[Waiting]) -> bool:
         return sum(one.asked for one in waiting) >= self.settings.max_pages
 
@@ -173,10 +216,11 @@ class Crawl:
         done = sum(count for state, count in counts.items() if state != "waiting")
         asked = sum(one.asked for one in waiting) + done
         queue = sum(one.due + one.later for one in waiting) - done
+        links = fetched.staged.agg(F.sum(F.size("links"))).collect()[0][0] or 0
         LOG.info(
-            "crawl %s, round %d: %s pages, %.0f a second; %s so far, %s known to wait%s",
+            "crawl %s, round %d: %s pages, %.0f a second; %s so far, %s wait, %s links were found%s",
             self.month, fetched.number, f"{counts.get('stored', 0):,}", done / max(seconds, 1e-3), f"{asked:,}",
-            f"{queue:,}", "".join(f", {count:,} {state}" for state, count in sorted(counts.items())
+            f"{queue:,}", f"{links:,}", "".join(f", {count:,} {state}" for state, count in sorted(counts.items())
                                   if state in ("failed", "forbidden")),
         )  # fmt: skip
 
@@ -190,6 +234,18 @@ def _check_secrets(settings: CrawlSettings) -> None:
                     f"environment variable {variable} is not set, which crawl.apis {api.name} is asked with; export it "
                     "for this job (and for the executors: spark.executorEnv)"
                 )
+
+
+def _check_accepted(fetched: Round) -> None:
+    """Stop where an API does not accept who asks: no other request would do better."""
+    refused = fetched.staged.where(
+        "kind = 'api' AND state = 'waiting' AND error IN ('status_401', 'status_403')"
+    ).first()
+    if refused is not None:
+        raise UserError(
+            f"the API at {refused['host']} answered {refused['status']}: it does not accept the client id and secret "
+            "that the environment variables of crawl.apis hold; correct them and run this stage again"
+        )
 
 
 def _check_speculation(spark: SparkSession) -> None:

@@ -23,7 +23,7 @@ from lib.config import ApiSettings, CrawlSettings
 from lib.crawl.addresses import AddressRefusedError, CheckedBackend, Resolver, UnknownNameError, resolve
 from lib.crawl.body import Body, FetchError
 from lib.crawl.request import Request
-from lib.crawl.urls import canonical
+from lib.crawl.urls import Scope
 
 __all__ = ["Answer", "FetchError", "Fetcher"]
 
@@ -51,6 +51,7 @@ class Answer:
     """What came back.
 
     Attributes:
+        location: where a redirect leads, as it was sent; None where there is none, or one that is no address.
         body: unpacked.
         packed: the body as one gzip member, where the site sent it so.
         sent_bytes: of the body on the wire.
@@ -60,6 +61,7 @@ class Answer:
 
     status: int
     headers: Headers
+    location: str | None
     body: bytes
     packed: bytes | None
     sent_bytes: int
@@ -79,7 +81,7 @@ class Fetcher:
     ) -> None:
         """`resolver` and `tls` (how names are resolved, whose certificates are trusted): others in tests only."""
         self._settings = settings
-        self._apis = {canonical(api.url.partition("?")[0]): api for api in settings.apis}
+        self._scope = Scope(settings)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or _tls(), max_connections=in_flight, keepalive_expiry=KEPT_OPEN_SECONDS, http2=False,
             network_backend=CheckedBackend(allow_loopback=settings.allow_loopback, resolver=resolver),
@@ -121,8 +123,12 @@ class Fetcher:
                 latency = time.monotonic() - started
                 _check_status(response.status, headers)
                 found = _kept_headers(response.headers)
-                encoding = next((value for name, value in found if name == "content-encoding"), "")
-                reader = Body(encoding, self._settings.max_body_bytes, self._settings.max_decoded_bytes, only_first)
+                reader = Body(
+                    _encoding(response.headers),
+                    self._settings.max_body_bytes,
+                    self._settings.max_decoded_bytes,
+                    only_first,
+                )
                 async for chunk in response.aiter_stream():
                     reader.feed(chunk)
                     if reader.is_full:
@@ -130,7 +136,10 @@ class Fetcher:
                 body, packed = reader.end()
         except _FAULTS as error:
             raise _as_fetch_error(error, answered=latency is not None) from None
-        return Answer(response.status, found, body, packed, reader.sent, latency, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Answer(
+            response.status, found, _location(response.headers), body, packed, reader.sent, latency, seconds
+        )  # fmt: skip
 
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
         """What is sent; the API's secret to the API alone."""
@@ -143,7 +152,7 @@ class Fetcher:
             given["If-None-Match"] = request.etag
         if request.last_modified is not None and _SENDABLE.fullmatch(request.last_modified):
             given["If-Modified-Since"] = request.last_modified
-        api = self._apis.get(request.url.partition("?")[0]) if request.kind == "api" else None
+        api = self._scope.api_of(request.url) if request.kind == "api" else None
         if api is not None:
             given |= _secrets(api)
         return [(name.encode("ascii"), value.encode("ascii")) for name, value in given.items()]
@@ -197,6 +206,25 @@ def _secrets(api: ApiSettings) -> dict[str, str]:
     if not all(_SENDABLE.fullmatch(value) for value in found.values()):
         raise FetchError("no_secret", passing=False)
     return found
+
+
+def _values(given: Sequence[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Of all headers of that (lower-case) name."""
+    return [value.strip() for found, value in given if found.lower() == name]
+
+
+def _encoding(given: Sequence[tuple[bytes, bytes]]) -> str:
+    """How the body is packed; several headers mean one after the other, which `Body` refuses."""
+    return ",".join(value.decode("latin-1") for value in _values(given, b"content-encoding"))
+
+
+def _location(given: Sequence[tuple[bytes, bytes]]) -> str | None:
+    found = _values(given, b"location")
+    try:
+        text = found[0].decode("utf-8") if found else None
+    except UnicodeDecodeError:
+        return None
+    return text if text is not None and text.isprintable() else None
 
 
 def _kept_headers(given: Sequence[tuple[bytes, bytes]]) -> Headers:

@@ -4,7 +4,7 @@ Its rows follow from `pages` but for what was tried without an answer, so a craw
 pages and merging them here makes up for it from the pages themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -33,14 +33,19 @@ class Frontier:
         """All addresses of the month."""
         return tables.read(self.spark, self.warehouse, FRONTIER, month=self.month)
 
+    def rows_of_all_months(self) -> DataFrame:
+        """All addresses there are."""
+        return tables.read(self.spark, self.warehouse, FRONTIER)
+
     def pages(self) -> DataFrame:
         """All pages of the month."""
         return tables.read(self.spark, self.warehouse, PAGES, month=self.month)
 
     def next_round(self) -> int:
-        """1 + the largest round that any page or address of the month carries."""
+        """1 + the largest round that any page or address of the month carries, or ever carried."""
         last = self.rows().select("round").unionByName(self.pages().select("round")).agg(F.max("round"))
-        return int(last.collect()[0][0] or 0) + 1
+        ever = tables.last_round(self.spark, self.warehouse, PAGES, transaction(self.month))
+        return max(int(last.collect()[0][0] or 0), ever) + 1
 
     def add_seeds(self, seeds: Iterable[Link]) -> None:
         """Enter the seeds that are not known yet, at depth 0."""
@@ -68,6 +73,12 @@ class Frontier:
         fresh = {"state": F.lit("waiting"), "attempts": F.lit(0), "round": F.lit(number), "not_before": _no_time()}
         self._merge(again.withColumns({**fresh, "error": F.lit(None).cast("string")}))
 
+    def give_up(self, hosts: Collection[str], number: int, error: str) -> None:
+        """Fail all that waits on the hosts, as of the given round."""
+        waiting = self.rows().where((F.col("state") == "waiting") & F.col("host").isin(*hosts))
+        failed = {"state": F.lit("failed"), "round": F.lit(number), "not_before": _no_time(), "error": F.lit(error)}
+        self._merge(waiting.withColumns(failed))
+
     def last_months_pages(self) -> DataFrame:
         """The previous month's answers that hold a body or refer to one: what a 304 of this month stands for."""
         earlier = tables.read(self.spark, self.warehouse, PAGES, month=months.shift(self.month, -1))
@@ -76,7 +87,8 @@ class Frontier:
     def _from_pages(self, pages: DataFrame) -> DataFrame:
         """Rows that follow from stored pages: the address itself, and the links found in it."""
         stored = pages.select(
-            "month", "url", "kind", "host", "depth", F.lit("stored").alias("state"), "attempts", "round",
+            "month", "url", "kind", "host", "depth", F.lit("stored").alias("state"), "attempts",
+            F.col("attempts").alias("requests"), "round",
             _no_time().alias("not_before"), "requested_at", "status", "etag", "last_modified",
             F.lit(None).cast("string").alias("error"),
         )  # fmt: skip
@@ -91,7 +103,8 @@ class Frontier:
         return self._with_validators(nearest).select(
             F.lit(self.month).alias("month"), "url", "found.kind",
             F.regexp_extract("url", HOST_PATTERN, 1).alias("host"),
-            "found.depth", F.lit("waiting").alias("state"), F.lit(0).alias("attempts"), F.lit(0).alias("round"),
+            "found.depth", F.lit("waiting").alias("state"), F.lit(0).alias("attempts"), F.lit(0).alias("requests"),
+            F.lit(0).alias("round"),
             _no_time().alias("not_before"), _no_time().alias("requested_at"),
             F.lit(None).cast("int").alias("status"), "etag", "last_modified", nothing.alias("error"),
         )  # fmt: skip
@@ -111,6 +124,11 @@ class Frontier:
         others = [name for name in FRONTIER.columns if name not in ("url", "round")]
         latest = rows.groupBy("url").agg(F.max(F.struct("round", *others)).alias("row"))
         tables.merge(latest.select("url", "row.*"), self.warehouse, FRONTIER, {"month": self.month})
+
+
+def transaction(month: str) -> str:
+    """What the month's rounds of pages are stored as."""
+    return f"crawl/{month}"
 
 
 def is_due(now: float) -> Column:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from lib.config import CrawlSettings, HostSettings
 from lib.crawl import robots
 from lib.crawl.fetch import Answer, Fetcher, FetchError
+from lib.crawl.host_states import STREAK
 from lib.crawl.pace import Clock, Pace
 from lib.crawl.request import HostState, Link, Outcome, Request, RobotsRecord
 from lib.crawl.throttle import Throttle, backoff, longest_backoff, retry_after
@@ -26,16 +27,16 @@ from lib.crawl.urls import Scope, canonical, host_of
 
 Emit = Callable[[Outcome | HostState], Awaitable[None]]
 FindLinks = Callable[[Request, Answer], list[Link]]
-OK, NOT_MODIFIED, TOO_MANY, UNAVAILABLE = 200, 304, 429, 503
-# Answers that may be others the next time (RFC 9110: timeouts, overload, passing faults of a server).
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+OK, NOT_MODIFIED, UNAUTHORIZED, FORBIDDEN, TOO_MANY, UNAVAILABLE = 200, 304, 401, 403, 429, 503
+# Answers of a client's fault that may be others the next time (RFC 9110, RFC 8470, RFC 6585); and all of a server's.
+PASSING = frozenset({408, 425, 429})
+# Answers of a client's fault that tell something of the address: that nothing is there.
+GONE = frozenset({404, 410})
 # Failures in which the host did not answer at all.
 UNANSWERED = frozenset({"timeout", "dns_failed", "connect_failed", "refused_address", "disconnected"})
-# After so many of them in a row the host, not the address, is what fails: the round leaves it alone.
-STREAK = 5
 PACK_LEVEL = 1
-# What has more bytes is packed or read in a thread; the lanes would feel it.
-LARGE = 256 << 10
+# What has more bytes is packed and read in a thread; the lanes would feel it.
+LARGE = 64 << 10
 # A lane that waits looks so often whether its round has ended.
 LONGEST_SLEEP = 0.25
 
@@ -69,16 +70,13 @@ class Lane:
         """Work until all requests are answered, the deadline has come, or the host is to be left alone."""
         if self._scope.settings_for(self._state.host) is None:
             await self._end_all("failed", "not_allowed")
-        elif self._state.failures >= STREAK * self._settings.max_attempts:
-            self._state = replace(self._state, failures=0)
-            await self._end_all("failed", "host_unreachable")
         elif await self._know_robots():
             await asyncio.gather(*(self._work() for _ in range(self._host.in_flight)))
             await self._give_back(self._pace.paused_until)
         await self._emit(
             replace(
-                self._state, delay=self._throttle.adaptive, last_request=self._pace.last_request,
-                paused_until=self._pace.paused_until,
+                self._state, delay=self._throttle.adaptive, pace=self._throttle.delay,
+                last_request=self._pace.last_request, paused_until=self._pace.paused_until,
             )
         )  # fmt: skip
 
@@ -86,7 +84,7 @@ class Lane:
 
     async def _work(self) -> None:
         while (request := await self._next()) is not None:
-            if host_of(request.url) != self._state.host or not request.url.isascii():
+            if not self._may_ask(request):
                 await self._emit(_outcome(request, "failed", error="not_allowed"))
             elif request.kind != "api" and self._rules is not None and not self._rules.allows(request.url):
                 await self._emit(_outcome(request, "forbidden"))
@@ -99,6 +97,11 @@ class Lane:
                 self._give_to_quota(request)
                 self._fresh.appendleft(request)
                 return
+
+    def _may_ask(self, request: Request) -> bool:
+        """Whether it is this host's, and an API's only if conf names that."""
+        of_host = host_of(request.url) == self._state.host and request.url.isascii()
+        return of_host and (request.kind == "api") == (self._scope.api_of(request.url) is not None)
 
     async def _next(self) -> Request | None:
         """The next request that is due before the deadline; None when there is none, or the host is left alone."""
@@ -136,8 +139,17 @@ class Lane:
             await self._failed(tried, error, asked_at)
             return
         self._saw(answer, tried.attempts)
-        if answer.status in PASSING and tried.attempts < self._settings.max_attempts:
+        if _is_passing(answer.status) and tried.attempts < self._settings.max_attempts:
             await self._try_again(tried, f"status_{answer.status}", asked_at, status=answer.status)
+        elif tried.kind == "api" and answer.status in (UNAUTHORIZED, FORBIDDEN):
+            # The secret is wrong, not the address, which waits for a better one; so does the rest of the round.
+            self._pace.end()
+            await self._emit(_failure("waiting", tried, answer.status, asked_at))
+        elif answer.status >= 400 and (tried.kind == "api" or answer.status not in GONE):
+            await self._emit(_failure("failed", tried, answer.status, asked_at))
+        elif self._target(tried, answer) == tried.url:
+            # Spelt otherwise, or meant for a visitor with the cookie that came along.
+            await self._emit(_failure("failed", tried, answer.status, asked_at, "redirect_to_itself"))
         elif len(answer.body) > LARGE:
             await self._emit(await asyncio.to_thread(self._stored, tried, answer, asked_at))
         else:
@@ -146,9 +158,10 @@ class Lane:
     def _saw(self, answer: Answer, attempts: int) -> None:
         """Learn from an answer how fast the host is, and leave it alone for as long as it says, or for a while where it
         is overloaded and does not say."""
-        self._state = replace(self._state, failures=0)
+        overloaded = answer.status in (TOO_MANY, UNAVAILABLE)
+        self._state = replace(self._state, failures=0, overloaded=self._state.overloaded + 1 if overloaded else 0)
         self._throttle.saw(answer.status, answer.latency)
-        if answer.status in (TOO_MANY, UNAVAILABLE):
+        if overloaded:
             seconds = retry_after(answer.header("retry-after"), self._settings)
             self._pace.pause(longest_backoff(attempts, self._settings) if seconds is None else seconds)
 
@@ -197,12 +210,17 @@ class Lane:
     def _links(self, tried: Request, answer: Answer) -> list[Link]:
         if answer.status == OK:
             return self._find_links(tried, answer)
-        target = answer.header("location")
-        if 300 <= answer.status < 400 and answer.status != NOT_MODIFIED and target is not None:
-            url = canonical(target, tried.url)
-            if url is not None and self._scope.settings_for(host_of(url)) is not None and tried.kind != "api":
-                return [Link(url, tried.kind)]
+        url = self._target(tried, answer)
+        if url is not None and self._scope.settings_for(host_of(url)) is not None and tried.kind != "api":
+            return [Link(url, tried.kind)]
         return []
+
+    @staticmethod
+    def _target(tried: Request, answer: Answer) -> str | None:
+        """Where a redirect leads."""
+        if not 300 <= answer.status < 400 or answer.status == NOT_MODIFIED or answer.location is None:
+            return None
+        return canonical(answer.location, tried.url)
 
     # --- robots.txt
 
@@ -215,17 +233,29 @@ class Lane:
                 await self._ask_robots()
             while self._state.robots.text is None:
                 if self._state.robots.attempts >= self._settings.max_attempts:
-                    self._state = replace(self._state, robots=RobotsRecord())
-                    await self._end_all("failed", "robots_unreachable")
-                    return False
+                    return await self._without_pages("robots_unreachable")
                 await self._ask_robots()
+        except FetchError as refused:  # the address itself is refused: no other attempt helps
+            return await self._without_pages(refused.code)
         except _NoTurnError:
             error = "robots_wait" if self._state.robots.attempts else None
             await self._give_back(max(self._pace.paused_until, self._state.robots.not_before), error)
             return False
         self._rules = await self._read_rules(self._state.robots.text)
+        if self._rules.crawl_delay > self._settings.max_crawl_delay:
+            return await self._without_pages("crawl_delay")
         self._throttle.ask(self._rules.crawl_delay)
         return True
+
+    async def _without_pages(self, error: str) -> bool:
+        """Fail the host's pages, and forget its robots.txt; whether API requests are left, which need none."""
+        self._state = replace(self._state, robots=RobotsRecord())
+        rest = self._rest()
+        for request in rest:
+            if request.kind != "api":
+                await self._emit(_outcome(request, "failed", error=error))
+        self._fresh.extend(request for request in rest if request.kind == "api")
+        return bool(self._fresh)
 
     async def _read_rules(self, text: str) -> robots.Rules:
         if len(text) > LARGE:
@@ -259,10 +289,12 @@ class Lane:
             raise _NoTurnError
         try:
             answer = await self._fetcher.get(Request(url, "robots", self._state.host, 0), robots.MOST_BYTES + 1)
-        except FetchError:
+        except FetchError as error:
+            if not error.passing:
+                raise
             return None
         self._saw(answer, self._state.robots.attempts + 1)
-        return None if answer.status in PASSING or answer.status >= 500 else answer
+        return None if _is_passing(answer.status) else answer
 
     # --- what is left
 
@@ -283,6 +315,15 @@ class Lane:
         self._again.clear()
         self._fresh.clear()
         return rest
+
+
+def _is_passing(status: int) -> bool:
+    return status in PASSING or status >= 500
+
+
+def _failure(state: str, tried: Request, status: int, asked_at: float, error: str | None = None) -> Outcome:
+    """An answer that is no page."""
+    return _outcome(tried, state, error=error or f"status_{status}", requested_at=asked_at, status=status)
 
 
 def _outcome(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from lib.config import CrawlSettings
-from lib.crawl.parsers import api_json, embedded_json
+from lib.crawl.parsers import api_json, embedded_json, list_html
 from lib.crawl.parsers.item import MOST_ITEMS, NotParsedError
 from lib.crawl.parsers.paging import PAGE, count, page_number, page_size, parameters, whole
 from lib.crawl.parsers.text import at, decoded
@@ -21,6 +21,9 @@ from lib.crawl.request import Link
 from lib.crawl.urls import Scope, canonical
 
 MOST_LINKS = 5000
+# Looked at in a page; and the letters of all addresses kept of it, which lie in `pages` once a page.
+MOST_ANCHORS = 10_000
+MOST_LETTERS = 1 << 20
 # A list's data and its HTML name the same addresses, and all pages of a site the same few more.
 _canonical = lru_cache(1024)(canonical)
 
@@ -32,7 +35,7 @@ def links(
     try:
         text = decoded(body, content_type)
         found = _api_pages(url, text, settings) if kind == "api" else _page_links(kind, url, text, settings)
-        return _followed(found, url, scope, settings)
+        return _followed(found, kind, url, scope, settings)
     except NotParsedError:
         return []
 
@@ -45,11 +48,11 @@ def _page_links(kind: str, url: str, text: str, settings: CrawlSettings) -> Iter
     if _says_nofollow(page, settings.agent):
         return
     base = _base(page, url)
-    anchors = page.css("a[href]")
-    refused = {_target(node, base) for node in anchors if "nofollow" in _words(node, "rel")}
-    listed = _listed(url, text, settings) if kind == "list" else iter(())
+    anchors = [(_target(node, base), "nofollow" in _words(node, "rel")) for node in page.css("a[href]")[:MOST_ANCHORS]]
+    refused = {target for target, nofollow in anchors if nofollow}
+    listed = _listed(url, text, page, settings) if kind == "list" else iter(())
     yield from (found for found in listed if found not in refused)
-    yield from (found for found in (_target(node, base) for node in anchors) if found not in refused)
+    yield from (target for target, _ in anchors if target not in refused)
 
 
 def _says_nofollow(page: LexborHTMLParser, agent: str) -> bool:
@@ -75,12 +78,14 @@ def _target(node: LexborNode, base: str) -> str | None:
     return _canonical(node.attributes.get("href") or "", base)
 
 
-def _listed(url: str, text: str, settings: CrawlSettings) -> Iterator[str | None]:
-    """Further pages and products of a list, as its data says."""
+def _listed(url: str, text: str, page: LexborHTMLParser, settings: CrawlSettings) -> Iterator[str | None]:
+    """Further pages and products of a list, as its data says; without data, further pages as its text says."""
     try:
         found = embedded_json.products(embedded_json.data(text))
     except NotParsedError:
         return
+    if found is None:
+        yield from _list_pages(url, list_html.total(page), settings)
     yield from _list_pages(url, whole(at(found, "total")), settings)
     rows = at(found, "list")
     for row in islice(rows if isinstance(rows, list) else [], MOST_ITEMS):
@@ -116,17 +121,22 @@ def _with(url: str, name: str, value: int) -> str | None:
     return canonical(parts._replace(query="&".join([*others, f"{name}={value}"])).geturl())
 
 
-def _followed(found: Iterable[str | None], base: str, scope: Scope, settings: CrawlSettings) -> list[Link]:
+def _followed(
+    found: Iterable[str | None], leading: str, base: str, scope: Scope, settings: CrawlSettings
+) -> list[Link]:
+    """Those that are followed; to an API lead its own answers only, as each request counts and carries the secret."""
     kept: dict[str, Link] = {}
+    letters = 0
     for url in found:
         kind = None if url is None else scope.kind_of(url)
-        if url is None or kind is None or url in kept or url == base:
+        if url is None or kind is None or url in kept or url == base or (kind == "api") != (leading == "api"):
             continue
         if kind == "list" and page_number(url) > settings.max_list_pages:
             continue
         if kind != "product" or _drawn(url, settings.detail_share):
             kept[url] = Link(url, kind)
-        if len(kept) == MOST_LINKS:
+            letters += len(url)
+        if len(kept) == MOST_LINKS or letters > MOST_LETTERS:
             break
     return list(kept.values())
 

@@ -46,6 +46,11 @@ class Pace:
         """Whether no request can start any more."""
         return self.paused_until >= self.deadline or self._clock.now() >= self.deadline
 
+    @property
+    def next_turn(self) -> float:
+        """When the host may be asked next (Unix seconds)."""
+        return max((self.last_request or 0.0) + self._throttle.delay, self.paused_until)
+
     def pause(self, seconds: float) -> None:
         """Ask nothing for so long, or for longer where that was said before."""
         self.paused_until = max(self.paused_until, self._clock.now() + seconds)
@@ -58,7 +63,7 @@ class Pace:
         """Wait for the next turn, first come first served, and take it; False when it would come after the deadline."""
         async with self._turn:
             while True:
-                due = max((self.last_request or 0.0) + self._throttle.delay, self.paused_until)
+                due = self.next_turn
                 now = self._clock.now()
                 if max(due, now) >= self.deadline:
                     return False

@@ -7,7 +7,7 @@ budget and the whole crawl's, and for an API by what is left of the day's quota.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from lib.config import CrawlSettings
 from lib.crawl.frontier import in_order, is_due
 from lib.crawl.request import HostState
-from lib.crawl.urls import Scope, host_of
+from lib.crawl.urls import Scope, api_host
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,33 @@ class Share:
     limit: int
 
 
-def survey(rows: DataFrame, settings: CrawlSettings) -> list[Waiting]:
-    """One entry a host (bounded by crawl.hosts), from the month's rows of `frontier`."""
+def survey(rows: DataFrame, all_months: DataFrame, settings: CrawlSettings) -> list[Waiting]:
+    """One entry a host (bounded by crawl.hosts), from the month's rows of `frontier`.
+
+    Args:
+        all_months: rows of every month, as an API's day knows of none.
+    """
     api, now = F.col("kind") == "api", time.time()
     waits = (F.col("state") == "waiting") & ~is_due(now)
-    today = F.unix_micros("requested_at") / 1e6 >= _midnights(settings)
     counted = rows.groupBy("host", api.alias("api")).agg(
         F.count_if(F.col("attempts") > 0).alias("asked"),
-        F.sum(F.when(api & today, F.col("attempts")).otherwise(0)).alias("requests_today"),
+        F.lit(0).alias("requests_today"),
         F.count_if(is_due(now)).alias("due"),
         F.count_if(waits).alias("later"),
         (F.min(F.when(waits, F.unix_micros("not_before"))) / 1e6).alias("next_due"),
     )
-    return [Waiting(**row.asDict()) for row in counted.orderBy("host", "api").collect()]
+    today = _requests_today(all_months, settings)
+    found = [Waiting(**row.asDict()) for row in counted.orderBy("host", "api").collect()]
+    return [replace(one, requests_today=today.get(one.host, 0)) if one.api else one for one in found]
+
+
+def _requests_today(all_months: DataFrame, settings: CrawlSettings) -> dict[str, int]:
+    """API's host -> requests made since its midnight, those of addresses begun before it included."""
+    if not settings.apis:
+        return {}
+    today = F.unix_micros("requested_at") / 1e6 >= _midnights(settings)
+    counted = all_months.where((F.col("kind") == "api") & today).groupBy("host").agg(F.sum("requests").alias("made"))
+    return {row.host: int(row.made) for row in counted.collect()}
 
 
 def _midnights(settings: CrawlSettings) -> Column:
@@ -73,7 +87,7 @@ def _midnights(settings: CrawlSettings) -> Column:
     began = F.lit(0.0)
     for api in settings.apis:
         here = datetime.now(ZoneInfo(api.quota_time_zone)).replace(hour=0, minute=0, second=0, microsecond=0)
-        began = F.when(F.col("host") == host_of(api.url), here.timestamp()).otherwise(began)
+        began = F.when(F.col("host") == api_host(api), here.timestamp()).otherwise(began)
     return began
 
 
@@ -81,22 +95,30 @@ def quota_left(waiting: Waiting, settings: CrawlSettings) -> int | None:
     """Requests that the API of the host serves today; None for pages."""
     if not waiting.api:
         return None
-    quotas = [api.daily_quota for api in settings.apis if host_of(api.url) == waiting.host]
-    return max(0, min(quotas, default=0) - waiting.requests_today)
+    quotas = [api.daily_quota for api in settings.apis if api_host(api) == waiting.host]
+    # What conf's APIs were asked for before conf left one out is given up by its lane.
+    return max(0, min(quotas) - waiting.requests_today) if quotas else None
+
+
+def plannable_from(host: str, settings: CrawlSettings, states: Mapping[str, HostState]) -> float:
+    """When a round may begin that has a turn for the host (Unix seconds)."""
+    known = states.get(host)
+    return 0.0 if known is None else known.next_turn - settings.round_seconds
 
 
 def limits(
     waiting: Sequence[Waiting], settings: CrawlSettings, states: Mapping[str, HostState]
 ) -> dict[tuple[str, bool], int]:
     """(host, api) -> how many of its addresses the round asks for; hosts with none are left out."""
-    scope = Scope(settings)
+    scope, now = Scope(settings), time.time()
     wanted: dict[tuple[str, bool], int] = {}
     for one in waiting:
         allowed = scope.settings_for(one.host)
         known = states.get(one.host)
         delay = max(settings.delay if allowed is None or allowed.delay is None else allowed.delay,
-                    (known.delay if known is not None else None) or 0.0)  # fmt: skip
-        by_rate = math.ceil(settings.round_seconds / delay) + 1 if delay > 0 else one.due
+                    (known.pace if known is not None else None) or 0.0)  # fmt: skip
+        seconds = min(settings.round_seconds, now - plannable_from(one.host, settings, states))
+        by_rate = 0 if seconds <= 0 else one.due if delay <= 0 else math.ceil(seconds / delay) + 1
         most = allowed.max_pages if allowed is not None and allowed.max_pages else settings.max_pages_per_host
         quota = quota_left(one, settings)
         wanted[one.host, one.api] = max(0, min(one.due, by_rate, most - one.asked, one.due if quota is None else quota))

@@ -56,18 +56,27 @@ class HostState:
     Attributes:
         last_request: when it was asked last.
         delay: adaptive seconds between two requests.
+        pace: seconds between two requests, by conf, robots.txt and the adaptive delay together.
         paused_until: it asked not to be asked before.
         failures: requests in a row that the host did not answer.
+        overloaded: answers in a row that said no more than that.
         quota_left: API requests that it serves today; None: no limit.
     """
 
     host: str
     last_request: float | None = None
     delay: float | None = None
+    pace: float | None = None
     paused_until: float = 0.0
     failures: int = 0
+    overloaded: int = 0
     robots: RobotsRecord = field(default_factory=RobotsRecord)
     quota_left: int | None = None
+
+    @property
+    def next_turn(self) -> float:
+        """It is not to be asked before (Unix seconds)."""
+        return max((self.last_request or 0.0) + (self.pace or 0.0), self.paused_until)
 
     def with_quota(self, left: int | None) -> "HostState":
         """The same with what is left of an API's quota."""

@@ -20,7 +20,6 @@ FORBID_ALL = "User-agent: *\nDisallow: /"
 _AGENT_LINE = re.compile(r"\s*user(?:-|\s*)agent(?:\s*:|\s)\s*([^#]*)", re.IGNORECASE)
 # Stands for agents that are none of ours; no agent's name can hold it.
 _OTHER_AGENT = "User-agent: !"
-OK = 200
 
 
 class Rules:
@@ -63,7 +62,8 @@ def _for_ours(line: str, agent: str) -> str:
 def text_of(body: bytes) -> str:
     """The rules in a robots.txt as it was sent; a line that the bound cuts is left out, as its half may say more."""
     whole = body if len(body) <= MOST_BYTES else body[:MOST_BYTES].rpartition(b"\n")[0]
-    return whole.decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
+    coding = "utf-16" if whole.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    return whole.decode(coding, "replace").replace("\0", "").removeprefix("\ufeff")
 
 
 async def ask(host: str, scheme: str, get: Callable[[str], Awaitable[Answer | None]]) -> str | None:
@@ -78,8 +78,8 @@ async def ask(host: str, scheme: str, get: Callable[[str], Awaitable[Answer | No
         if answer is None:
             return None
         if not 300 <= answer.status < 400:
-            return text_of(answer.body) if answer.status == OK else ALLOW_ALL
-        target = canonical(answer.header("location") or "", url)
+            return text_of(answer.body) if 200 <= answer.status < 300 else ALLOW_ALL
+        target = canonical(answer.location or "", url)
         if target is None or host_of(target) != host:
             return FORBID_ALL  # whether rules that lie elsewhere hold here is not known
         url = target

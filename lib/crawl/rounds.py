@@ -5,12 +5,16 @@ committed, beside the fetching of the next round. What a host was like (when it 
 between requests, its robots.txt) is handed on by the driver, one small record a host.
 """
 
+import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -25,7 +29,11 @@ from schemas.pages import PAGES
 # A batch goes to Spark when it holds so many rows or so many bytes of bodies, whichever comes first.
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20
-_OWN = ("month", "round", "body_month")
+# What a link costs in a batch beside its address.
+LINK_BYTES = 50
+_ROUND = re.compile(r"round-([0-9]{1,9})")
+LOG = logging.getLogger(__name__)
+_OWN = ("month", "round", "requests", "body_month")
 # What a round leaves of each address, and (host_state filled, all else empty) of each host.
 STAGED = StructType(
     [
@@ -55,7 +63,8 @@ class Round:
 
     def frontier_rows(self, month: str) -> DataFrame:
         """What the round knows of its addresses, as rows of `frontier`."""
-        rows = self.staged.withColumns({"month": F.lit(month), "round": F.lit(self.number)})
+        labels = {"month": F.lit(month), "round": F.lit(self.number), "requests": F.col("attempts")}
+        rows = self.staged.withColumns(labels)
         return rows.select(*FRONTIER.columns)
 
     def stored(self) -> DataFrame:
@@ -72,9 +81,19 @@ def fetch_round(
     return staged_round(requests.sparkSession, folder, number)
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether all tasks of a round left what they fetched; Spark marks it last."""
-    return (folder / "_SUCCESS").is_file()
+def complete_rounds(spark: SparkSession, folder: Path) -> Iterator["Round"]:
+    """The rounds that a killed run left there fetched whole, in their order; Spark marks such a round last."""
+    named = {int(found[1]): place for place in folder.glob("round-*") if (found := _ROUND.fullmatch(place.name))}
+    for number, place in sorted(named.items()):
+        if not (place / "_SUCCESS").is_file():
+            continue
+        try:
+            fetched = staged_round(spark, place, number)
+            fetched.staged.write.format("noop").mode("overwrite").save()
+        except (Py4JJavaError, PySparkException) as error:
+            LOG.warning("round %d in %s is damaged (%s) and is fetched again", number, place, type(error).__name__)
+            continue
+        yield fetched
 
 
 def staged_round(spark: SparkSession, folder: Path, number: int) -> Round:
@@ -108,7 +127,7 @@ def _batches(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.R
     size = 0
     for row in rows:
         held.append(row)
-        size += len(row.get("body") or b"")
+        size += len(row.get("body") or b"") + sum(len(link["url"]) + LINK_BYTES for link in row.get("links") or ())
         if len(held) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield pa.RecordBatch.from_pylist(held, schema=schema)
             held, size = [], 0

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from lib.config import CrawlSettings
 
-OK = 200
+OK, NOT_MODIFIED = 200, 304
 
 
 class Throttle:
@@ -22,8 +22,8 @@ class Throttle:
         self.adaptive = adaptive
 
     def ask(self, crawl_delay: float) -> None:
-        """What robots.txt asks for; obeyed up to crawl.max_delay."""
-        self._asked = min(crawl_delay, self._settings.max_delay)
+        """What robots.txt asks for; the delay is never below it."""
+        self._asked = crawl_delay
 
     @property
     def delay(self) -> float:
@@ -36,8 +36,8 @@ class Throttle:
             return
         target = latency / self._settings.target_concurrency
         new = max(target, (self.delay + target) / 2)
-        new = min(max(new, self._least, self._asked), max(self._settings.max_delay, self._least))
-        if status == OK or new > self.delay:
+        new = min(max(new, self._least, self._asked), max(self._settings.max_delay, self._least, self._asked))
+        if status in (OK, NOT_MODIFIED) or new > self.delay:
             self.adaptive = new
 
 

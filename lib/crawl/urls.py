@@ -2,14 +2,18 @@
 
 import re
 from fnmatch import fnmatchcase
+from functools import cache
 from ipaddress import IPv6Address
+from typing import Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import idna
 
-from lib.config import CrawlSettings, HostSettings, PageKind
+from lib.config import ApiSettings, CrawlSettings, HostSettings, PageKind
 
 LONGEST_URL = 2048
+# Stands in for '*' while a pattern of hosts is spelt as addresses are; in no host's name.
+STAR = "0star0"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Say where a visitor came from and nothing of the page; sites add them to links as they like.
 TRACKING = re.compile(r"(utm_[a-z0-9_]+|gclid|fbclid|NaPm|n_media|n_query|n_rank|n_ad_group|n_ad)", re.ASCII)
@@ -17,7 +21,6 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 # What may stand as it is in a path or query (RFC 3986: sub-delims and some more), beside unreserved characters.
 _PATH, _QUERY = frozenset(b"!$&'()*+,;=:@/"), frozenset(b"!$'()*,;:@/?+")
 _VALUE = _QUERY | frozenset(b"=")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*", re.ASCII)
 
@@ -50,23 +53,35 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
+def api_host(api: ApiSettings) -> str:
+    """The host of an API, as addresses spell it."""
+    return host_of(canonical(api.url) or "")
+
+
 class Scope:
     """Which addresses the crawl follows."""
 
     def __init__(self, settings: CrawlSettings) -> None:
-        self._hosts = {pattern.lower(): found for pattern, found in settings.hosts.items()}
+        self._hosts = {_pattern(pattern): found for pattern, found in settings.hosts.items()}
         self._kinds = settings.kinds
+        self._apis = {canonical(api.url): api for api in settings.apis}
+        self._api_hosts = {api_host(api) for api in settings.apis}
 
     def settings_for(self, host: str) -> HostSettings | None:
-        """How the host is to be treated; None where it is not in the allow-list."""
-        return next(
-            (found for pattern, found in self._hosts.items() if host == pattern or fnmatchcase(host, pattern)), None
-        )
+        """How the host is to be treated; None where it is neither in the allow-list nor an API's."""
+        found = self._allowed(host)
+        return HostSettings() if found is None and host in self._api_hosts else found
 
-    def kind_of(self, url: str) -> PageKind | None:
+    def api_of(self, url: str) -> ApiSettings | None:
+        """The API that a canonical address asks."""
+        return self._apis.get(url.partition("?")[0])
+
+    def kind_of(self, url: str) -> PageKind | Literal["api"] | None:
         """What a canonical address leads to; None where it is not followed."""
         parts = urlsplit(url)
-        if self.settings_for(parts.netloc) is None:
+        if self.api_of(url) is not None:
+            return "api"
+        if self._allowed(parts.netloc) is None:
             return None
         return next(
             (
@@ -77,6 +92,23 @@ class Scope:
             ),
             None,
         )
+
+    def _allowed(self, host: str) -> HostSettings | None:
+        return next((found for pattern, found in self._hosts.items() if pattern.fullmatch(host)), None)
+
+
+def _pattern(given: str) -> re.Pattern[str]:
+    """A host of the allow-list as addresses spell it.
+
+    A star stands for one label, in an IP address for one of its numbers, in place of a port for any, alone for all.
+    """
+    if given == "*":
+        return re.compile(".+")
+    name, colon, port = given.lower().replace("*", STAR).partition(":")
+    spelt = canonical(f"http://{name}" if port == STAR else f"http://{name}{colon}{port}")
+    host = f"{name}{colon}{port}" if spelt is None else host_of(spelt) + (f":{STAR}" if port == STAR else "")
+    star = "[0-9]+" if re.fullmatch(r"[0-9.*]*[0-9][0-9.*]*(:[0-9*]+)?", given) else "[^.:/]+"
+    return re.compile(re.escape(host).replace(STAR, star))
 
 
 def _netloc(parts: SplitResult) -> str | None:
@@ -129,15 +161,16 @@ def _query(query: str) -> str:
 
 def _escaped(text: str, allowed: frozenset[int]) -> str:
     """Escapes of unreserved characters undone, all others in upper case, and what needs one escaped."""
-    raw = text.encode("utf-8")
-    made = bytearray()
-    place = 0
-    while place < len(raw):
-        escape = _ESCAPE.match(raw, place)
-        byte = int(escape[1], 16) if escape else raw[place]
-        if byte in _UNRESERVED or (escape is None and byte in allowed):
-            made.append(byte)
-        else:
-            made += b"%%%02X" % byte
-        place += 3 if escape else 1
-    return made.decode("ascii")
+
+    def spelt(found: re.Match[bytes]) -> bytes:
+        byte = int(found[1], 16) if found[1] else found[0][0]
+        return bytes([byte]) if found[1] and byte in _UNRESERVED else b"%%%02X" % byte
+
+    return _to_spell(allowed).sub(spelt, text.encode("utf-8")).decode("ascii")
+
+
+@cache
+def _to_spell(allowed: frozenset[int]) -> re.Pattern[bytes]:
+    """An escape, or a byte that needs one; all else stays as it is, and is passed over without Python."""
+    kept = re.escape(bytes(sorted(_UNRESERVED | allowed)))
+    return re.compile(rb"%([0-9A-Fa-f]{2})|[^" + kept + rb"]")

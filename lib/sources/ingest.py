@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
-from lib import tables
+from lib import manifest, tables
 from lib.config import IngestSettings, Source
 from lib.crawl import parsers
 from lib.errors import UserError
@@ -17,6 +17,7 @@ from lib.sources import files
 from lib.sources.deliveries import taxonomy_file
 from lib.sources.sorting import Sorted, sort_out
 from lib.sources.staging import Staging
+from schemas.frontier import FRONTIER
 from schemas.pages import PAGES
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
@@ -42,6 +43,8 @@ def fingerprints(spark: SparkSession, warehouse: str, month: str, sources: Seque
 
 
 def _pages_fingerprint(spark: SparkSession, warehouse: str, source: Source, month: str) -> str:
+    if tables.exists(spark, warehouse, FRONTIER) and not tables.read(spark, warehouse, FRONTIER, month=month).isEmpty():
+        manifest.require(warehouse, "crawl", month)  # half a crawl would be taken for the whole month
     stored = (
         tables.fingerprint(spark, warehouse, PAGES, month=month) if tables.exists(spark, warehouse, PAGES) else None
     )

@@ -1,6 +1,7 @@
 """Whole crawls of the embedded site: everything found, every fault survived, nothing asked that may not be."""
 
 import json
+import logging
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 from lib.config import CrawlSettings
 from lib.crawl.counters import counters, states
 from lib.crawl.crawl import Crawl
+from lib.crawl.request import Link
 from lib.errors import UserError
 from lib.marketplace.offers import Market
 from tests.crawl.market_site import MONTH, OFFERS, Serve, Served, serve
@@ -119,7 +121,7 @@ def test_a_second_crawl_of_the_month_is_refused(spark: SparkSession, serve: Serv
     running.start()
     while not site.log.exists() or not site.log.read_text():
         pass
-    with pytest.raises(UserError, match="is being crawled by another run"):
+    with pytest.raises(UserError, match="is being crawled into by another run"):
         crawled(spark, site)
     running.join()
     assert set(states(first.frontier)) == {"stored"}
@@ -134,6 +136,46 @@ def test_an_unchanged_page_is_not_sent_again_next_month(spark: SparkSession, ser
     figures = counters(again.frontier)
     assert figures["not_modified"] == figures["pages"] == first.frontier.pages().count()
     assert again.frontier.pages().where("body IS NOT NULL OR body_month != '2026-01'").isEmpty()
+
+
+def test_a_page_that_is_gone_here_is_asked_for_whole_though_it_did_not_change_there(
+    spark: SparkSession, serve: Serve
+) -> None:
+    site = serve(crawl__detail_share=0)
+    warehouse = site.config.storage.warehouse
+    first = crawled(spark, site)
+    again = Crawl(spark, site.crawl, warehouse, "2026-02")
+    again.frontier.add_seeds([Link(site.crawl.seeds[0], "tree")])  # with last month's ETag
+    spark.sql(f"DELETE FROM delta.`{warehouse}/pages` WHERE month = '{MONTH}'")
+    again.run(leaves(site))
+    assert states(again.frontier) == states(first.frontier)
+    assert again.frontier.pages().where("body IS NULL").isEmpty()
+
+
+def test_what_a_killed_crawl_had_staged_is_stored_and_what_is_damaged_fetched_again(
+    spark: SparkSession, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = serve(crawl__detail_share=0)
+    dead = Crawl(spark, site.crawl, site.config.storage.warehouse, MONTH)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dead, "_commit", die)  # the round is fetched and staged, and not committed
+    with pytest.raises(KeyboardInterrupt):
+        dead.run(leaves(site))
+    (dead.folder / "round-x.bak").mkdir()
+    damaged = dead.folder / "round-99"
+    damaged.mkdir()
+    (damaged / "_SUCCESS").touch()
+    (damaged / "part-00000.parquet").write_bytes(b"PAR1" + bytes(4000))
+    asked = Counter(record["path"] for record in requests(site))
+    with caplog.at_level(logging.WARNING):
+        again = crawled(spark, site)
+    assert "round 99" in caplog.text
+    assert set(states(again.frontier)) == {"stored"}
+    now = Counter(record["path"] for record in requests(site))
+    assert {path: now[path] for path in asked} == asked  # robots.txt included: what is known of hosts is kept
 
 
 def test_a_seed_outside_the_allowed_hosts_is_refused(spark: SparkSession, serve: Serve) -> None:

@@ -38,7 +38,7 @@ def states(frontier: Frontier) -> dict[str, tuple[str, int, int]]:
 
 def unanswered(spark: SparkSession, *rows: tuple[str, str, int, str | None]) -> DataFrame:
     """(url, state, round, error) as rows of `frontier`."""
-    full = [(MONTH, url, "list", "a.example", 1, state, 1, number, None, NOW, None, None, None, error)
+    full = [(MONTH, url, "list", "a.example", 1, state, 1, 1, number, None, NOW, None, None, None, error)
             for url, state, number, error in rows]  # fmt: skip
     return spark.createDataFrame(full, FRONTIER.struct)
 
@@ -85,6 +85,35 @@ def test_failures_wait_or_end_and_can_be_tried_again(spark: SparkSession, wareho
     }  # fmt: skip
     frontier.try_again(2)
     assert {found[0] for found in states(frontier).values()} == {"waiting"}
+    # What was asked for counts on, for an API's quota and for the month's figures.
+    again = {row.url: (row.attempts, row.requests) for row in frontier.rows().collect()}
+    assert (again[TREE], again[FIRST]) == ((1, 1), (0, 1))
+    frontier.merge_round(3, unanswered(spark, (FIRST, "failed", 3, "dns_failed")))
+    assert {row.url: row.requests for row in frontier.rows().collect()}[FIRST] == 2
+
+
+def test_all_that_waits_on_a_dead_host_is_failed_at_once(spark: SparkSession, warehouse: str) -> None:
+    frontier = Frontier(spark, warehouse, MONTH, max_depth=9)
+    elsewhere = "http://b.example/x"
+    frontier.add_seeds([Link(TREE, "tree"), Link(FIRST, "list"), Link(elsewhere, "list")])
+    store(spark, warehouse, 1, page(TREE, 1))
+    frontier.merge_round(1, unanswered(spark))
+    frontier.give_up(["a.example"], 2, "host_unreachable")
+    found = {row.url: (row.state, row.error) for row in frontier.rows().collect()}
+    assert found == {
+        TREE: ("stored", None), FIRST: ("failed", "host_unreachable"), elsewhere: ("waiting", None),
+    }  # fmt: skip
+
+
+def test_a_month_whose_rows_were_deleted_begins_with_a_round_of_its_own(spark: SparkSession, warehouse: str) -> None:
+    frontier = Frontier(spark, warehouse, MONTH, max_depth=9)
+    for number in (1, 2):
+        store(spark, warehouse, number, page(TREE, number))
+    for table in ("frontier", "pages"):
+        spark.sql(f"DELETE FROM delta.`{warehouse}/{table}` WHERE month = '{MONTH}'")
+    assert Frontier(spark, warehouse, MONTH, max_depth=9).next_round() == 3
+    store(spark, warehouse, 3, page(TREE, 3))
+    assert frontier.pages().count() == 1
 
 
 def test_last_months_etag_is_asked_with(spark: SparkSession, warehouse: str) -> None:

@@ -126,7 +126,21 @@ def test_an_api_is_asked_to_its_last_page_and_no_further() -> None:
     assert found("api", later, url.replace("start=1", "start=101"), apis=[api]) == []
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, "<a href='" * 20_000, "<div>" * 500_000, "\x00", "",
+def test_a_page_leads_to_no_api_and_an_api_to_nothing_else() -> None:
+    """Else a page could spend the day's quota, and send our secret along with queries of its choosing."""
+    api = {"name": "shop", "url": f"{SHOP}/v1/search/shop.json"}
+    body = '<a href="/v1/search/shop.json?query=evil">a</a><a href="/product/1">b</a>'
+    for apis in ([], [api]):
+        assert found("tree", body, apis=apis) == [Link(f"{SHOP}/product/1", "product")]
+
+
+def test_a_list_without_data_leads_to_the_further_pages_that_its_text_tells() -> None:
+    assert found("list", '<span class="total">100 offers</span><li class="product">') == [page(2), page(3)]
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, "<base href='http://shop.example/product/" + "a" * 1950 + "/'>"
+                                  + "".join(f"<a href={number:x}>" for number in range(19_000)),
+                                  "<a href='" * 20_000, "<div>" * 500_000, "\x00", "",
                                   "".join(f"<font color={number}><p>" for number in range(100_000))])  # fmt: skip
 def test_hostile_pages_lead_nowhere_and_cost_seconds_at_most(body: str) -> None:
     started = time.process_time()

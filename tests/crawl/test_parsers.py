@@ -133,6 +133,7 @@ def test_a_relative_picture_is_of_the_pages_host() -> None:
         ("list", f'<script id="__NEXT_DATA__">{"[" * 100_000}</script>', "not_json"),
         ("list", embedded({"products": {"total": 1, "list": [{"item": ITEM}] * 1001}}), "too_many_items"),
         ("list", ROW * 1001, "too_many_items"),
+        ("list", "<ul><li class=product>" * 900 + "<span class=title>" + "x" * 1_000_000, "nested_items"),
         ("product", "<html></html>", "no_embedded_data"),
         ("product", embedded({"product": {"item": []}}), "no_product"),
         ("api", "<html></html>", "not_json"),

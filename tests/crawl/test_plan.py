@@ -1,5 +1,6 @@
 """How a round is shared among hosts and dealt to tasks."""
 
+import time
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lib.config import CrawlSettings
-from lib.crawl.plan import Share, Waiting, deal, limits, partition_keys, quota_left, survey
+from lib.crawl.plan import Share, Waiting, deal, limits, partition_keys, plannable_from, quota_left, survey
 from lib.crawl.request import HostState
 from schemas.frontier import FRONTIER
 
@@ -28,8 +29,19 @@ def waiting(host: str, due: int, asked: int = 0, api: bool = False, today: int =
 def test_a_host_gets_what_its_rate_allows_in_a_round() -> None:
     given = settings(delay=0.5, round_seconds=10.0)
     assert limits([waiting("a.example", 1000)], given, {}) == {("a.example", False): 21}
-    slow = HostState("a.example", delay=5.0)
+    slow = HostState("a.example", pace=5.0)
     assert limits([waiting("a.example", 1000)], given, {"a.example": slow}) == {("a.example", False): 3}
+
+
+def test_a_host_whose_turn_comes_after_the_round_has_no_part_in_it() -> None:
+    given = settings(delay=0.5, round_seconds=10.0)
+    now = time.time()
+    for known in (HostState("a.example", last_request=now, pace=300.0), HostState("a.example", paused_until=now + 300)):
+        states = {"a.example": known}
+        assert limits([waiting("a.example", 1000)], given, states) == {}
+        assert plannable_from("a.example", given, states) == pytest.approx(now + 290, abs=1)
+    soon = HostState("a.example", last_request=now - 295, pace=300.0)
+    assert limits([waiting("a.example", 1000)], given, {"a.example": soon}) == {("a.example", False): 2}
 
 
 @pytest.mark.parametrize(
@@ -98,8 +110,15 @@ def test_requests_of_the_day_before_do_not_count_for_the_quota(spark: SparkSessi
     given = settings(apis=[api])
     midnight = datetime.now(ZoneInfo("Asia/Seoul")).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = {"a": midnight - timedelta(minutes=1), "b": midnight + timedelta(seconds=1), "c": None}
-    rows = [("2026-01", url, "api", "api.example", 0, "stored" if at else "waiting", 3 if at else 0, 1, None, at, None,
-             None, None, None) for url, at in asked.items()]  # fmt: skip
-    (found,) = survey(spark.createDataFrame(rows, FRONTIER.struct), given)
+    rows = [("2026-01", url, "api", "api.example", 0, "stored" if at else "waiting", 3 if at else 0, 3 if at else 0, 1,
+             None, at, None, None, None, None) for url, at in asked.items()]  # fmt: skip
+    frame = spark.createDataFrame(rows, FRONTIER.struct)
+    # Another month's requests of today count, and so do those before an address was tried again.
+    other = frame.where("url = 'b'").withColumns(
+        {"month": F.lit("2026-02"), "attempts": F.lit(0), "requests": F.lit(2)}
+    )
+    (found,) = survey(frame, frame, given)
     assert (found.requests_today, found.asked, found.due) == (3, 2, 1)
     assert quota_left(found, given) == 7
+    (both,) = survey(frame, frame.unionByName(other), given)
+    assert quota_left(both, given) == 5

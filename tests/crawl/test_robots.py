@@ -88,15 +88,17 @@ def found(*answers: tuple[int, str | None]) -> tuple[str | None, list[str]]:
         asked.append(url)
         if status == 0:
             return None
-        headers = (("location", text),) if 300 <= status < 400 and text is not None else ()
-        return Answer(status, headers, (text or "").encode(), None, 0, 0.0, 0.0)
+        location = text if 300 <= status < 400 else None
+        return Answer(status, (), location, (text or "").encode(), None, 0, 0.0, 0.0)
 
     return asyncio.run(ask("h", "http", get)), asked
 
 
 def test_what_the_answers_mean() -> None:
     assert found((200, "User-agent: *")) == ("User-agent: *", ["http://h/robots.txt"])
-    for status in (204, 400, 401, 403, 404, 410, 451):
+    for status in (201, 203, 206):
+        assert found((status, "Disallow: /"))[0] == "Disallow: /"
+    for status in (400, 401, 403, 404, 410, 451):
         assert found((status, "Disallow: /"))[0] == robots.ALLOW_ALL
     assert found((0, None))[0] is None
     assert found((301, "/r"), (0, None))[0] is None

@@ -23,6 +23,13 @@ def test_the_delay_goes_half_way_to_the_latency_and_never_below_it() -> None:
     assert throttle.delay == pytest.approx(0.1)
 
 
+def test_an_answer_that_nothing_changed_makes_it_shorter_as_a_page_does() -> None:
+    throttle = Throttle(settings(), 0.1, 20.0)
+    for _ in range(50):
+        throttle.saw(304, 0.0)
+    assert throttle.delay == pytest.approx(0.1)
+
+
 def test_an_error_makes_it_longer_only() -> None:
     throttle = Throttle(settings(), 0.1, 2.0)
     throttle.saw(500, 0.01)
@@ -31,15 +38,16 @@ def test_an_error_makes_it_longer_only() -> None:
     assert throttle.delay == 8.0
 
 
-def test_what_conf_and_the_site_ask_for_is_the_least_and_max_delay_the_most() -> None:
+def test_what_conf_and_the_site_ask_for_is_the_least_and_max_delay_the_most_of_an_adaptive_one() -> None:
     throttle = Throttle(settings(max_delay=5), 0.1, None)
     throttle.ask(3.0)
     throttle.saw(200, 0.0)
     assert throttle.delay == 3.0
-    throttle.ask(1e9)
-    assert throttle.delay == 5.0
     throttle.saw(200, 1e9)
     assert throttle.delay == 5.0
+    throttle.ask(8.0)
+    throttle.saw(200, 1e9)
+    assert throttle.delay == 8.0
     assert Throttle(settings(max_delay=5), 7.0, None).delay == 7.0
 
 

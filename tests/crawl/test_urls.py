@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lib.config import CrawlSettings
+from lib.config import ApiSettings, CrawlSettings
 from lib.crawl.urls import LONGEST_URL, Scope, canonical, host_of
 
 
@@ -77,8 +77,12 @@ def test_it_never_raises_and_changes_nothing_twice(text: str) -> None:
 
 
 def scope(**hosts: object) -> Scope:
-    given = {"contact": "a@b.example", "staging": "/tmp/x", "seeds": ["http://h/"], "hosts": hosts}
-    return Scope(CrawlSettings.model_validate(given))
+    return scope_of({"hosts": hosts})
+
+
+def scope_of(given: dict[str, object]) -> Scope:
+    site = {"contact": "a@b.example", "staging": "/tmp/x", "seeds": ["http://h/"]}
+    return Scope(CrawlSettings.model_validate({**site, **given}))
 
 
 def test_hosts_are_allowed_by_the_first_pattern_that_fits() -> None:
@@ -99,3 +103,50 @@ def test_kinds_are_told_by_the_path_on_allowed_hosts_only() -> None:
     assert allowed.kind_of("http://h/else?x=/product/1") is None
     assert allowed.kind_of("http://other/product/1/2") is None
     assert host_of("http://h:81/a?b") == "h:81"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allowed", "refused"),
+    [
+        ("*.example.com", ["a.example.com"], ["example.com", "a.b.example.com", "a.example.com.evil", "aexample.com"]),
+        ("127.0.0.*:8000", ["127.0.0.9:8000"], ["127.0.0.2.evil.example:8000", "127.0.0.evil:8000", "127.0.0.9:8001"]),
+        ("127.0.0.*:*", ["127.0.0.9:8000"], ["127.0.0.9", "127.0.0.9.evil:80"]),
+        ("Shop.Example:80", ["shop.example"], ["shop.example:81"]),
+        ("상점.example", ["xn--hg4bs7k.example"], ["상점.example"]),
+        ("*", ["a.b.c:81", "h"], []),
+    ],
+)
+def test_what_a_pattern_of_hosts_allows(pattern: str, allowed: list[str], refused: list[str]) -> None:
+    made = scope(**{pattern: {}})
+    assert all(made.settings_for(host) is not None for host in allowed)
+    assert [host for host in refused if made.settings_for(host) is not None] == []
+
+
+def test_an_api_is_known_however_conf_spells_it_and_its_host_serves_no_pages() -> None:
+    api = {"name": "shop", "url": "HTTPS://OpenAPI.example:443/v1/search/shop.json"}
+    made = scope_of({"hosts": {"h": {}}, "apis": [api]})
+    assert made.kind_of("https://openapi.example/v1/search/shop.json?query=a") == "api"
+    assert made.settings_for("openapi.example") is not None
+    assert made.kind_of("https://openapi.example/product/1") is None
+    assert made.kind_of("http://h/v1/search/shop.json?query=a") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"quota_time_zone": "Mars/Olympus"}, "is no time zone"),
+        ({"quota_time_zone": "../etc/passwd"}, "is no time zone"),
+        ({"client_id_header": "X-Id\r\nEvil"}, "client_id_header"),
+        ({"client_id_header": "X-한"}, "client_id_header"),
+        ({"url": "http://h/shop.json?x=1"}, "takes no query"),
+    ],
+)
+def test_an_api_that_cannot_be_asked_is_refused(given: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        ApiSettings.model_validate({"name": "shop", "url": "http://h/shop.json", **given})
+
+
+@pytest.mark.parametrize("hosts", [{"user:SEKRET@h": {}}, {"http://h": {}}, {"h/path": {}}, {}])
+def test_hosts_that_are_none_are_refused(hosts: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"crawl\.hosts"):
+        scope_of({"hosts": hosts})

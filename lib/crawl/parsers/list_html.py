@@ -10,6 +10,8 @@ from lib.crawl.parsers.paging import is_end, page_number
 from lib.crawl.parsers.tree import html_tree
 
 ROW = "li.product"
+# Each would hold the text of all within it: a page of a megabyte would become gigabytes.
+NESTED = f"{ROW} {ROW}"
 LEVELS = 4
 _NUMBER = re.compile(r"[0-9][0-9,]{0,15}", re.ASCII)
 
@@ -18,19 +20,22 @@ def items(text: str, url: str) -> list[Item]:
     """The offers of a list page.
 
     Raises:
-        NotParsedError: it shows no list, or an empty one although it says that there is something there.
+        NotParsedError: it shows no list, an empty one although it says that there is something there, or products
+            within products.
     """
     page = html_tree(text)
+    if page.css_first(NESTED) is not None:
+        raise NotParsedError("nested_items")
     rows = bounded(page.css(ROW))
-    total = _total(page)
-    if not rows and total is None:
+    length = total(page)
+    if not rows and length is None:
         raise NotParsedError("no_list")
-    if not rows and not is_end(total, page_number(url)):
+    if not rows and not is_end(length, page_number(url)):
         raise NotParsedError("empty_list")
     return [_item(row, url) for row in rows]
 
 
-def _total(page: LexborHTMLParser) -> int | None:
+def total(page: LexborHTMLParser) -> int | None:
     """How long the whole list is, as the page says."""
     node = page.css_first(".total")
     found = _NUMBER.search(node.text(deep=True)) if node is not None else None
