@@ -3,8 +3,9 @@
 python -m benchmarks.crawl [--rows 51200]
 
 (a) Eight hosts of the embedded site at 20 requests a second each; what they were asked is read from the server's log.
-Commits are included: time runs from the first request until the last page is stored. The driver's memory (Python and
-JVM) is watched. (b) Politeness off, the same addresses by a bare httpx loop with as many requests in flight.
+Commits are included: time runs from the first request until the last page is stored. The memory of the driver (Python
+and JVM) and of its workers, which fetch, is watched. (b) Politeness off, the same addresses by a bare httpx loop with
+as many requests in flight.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from benchmarks.result import finish
-from benchmarks.scale import memory_samples
+from benchmarks.scale import family_bytes, memory_samples
 from lib import config as configuration
 from lib.config import CrawlSettings, MarketSettings, SparkSettings
 from lib.crawl.crawl import Crawl
@@ -106,7 +107,7 @@ def crawl(spark: SparkSession, links: Sequence[Link], folder: Path, delay: float
 
 def polite(spark: SparkSession, links: Sequence[Link], folder: Path, log: Path) -> dict[str, float]:
     """(a): rate against the allowed one, hosts asked too often, memory of the second half against the first's."""
-    with memory_samples() as memory:
+    with memory_samples(family_bytes) as memory:
         _, pages = crawl(spark, links, folder / "polite", 1 / RATE, in_flight=1)
         ended = time.time()
         middle = len(memory) // 2

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -183,25 +183,6 @@ def conf(rows: int, folder: Path) -> Config:
     return loaded.model_copy(update={"spark": loaded.spark.model_copy(update={"extra": extra})})
 
 
-@contextmanager
-def memory_samples() -> Iterator[list[int]]:
-    """Bytes of this process and its JVM together, sampled for as long as the context lasts."""
-    samples: list[int] = []
-    stop = threading.Event()
-
-    def sample() -> None:
-        while not stop.wait(SAMPLE_SECONDS):
-            samples.append(driver_bytes())
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        stop.set()
-        thread.join()
-
-
 def driver_bytes() -> int:
     """Resident memory of this process and of the JVM it started."""
     own = psutil.Process()
@@ -213,6 +194,36 @@ def driver_bytes() -> int:
         except psutil.NoSuchProcess:
             continue
     return int(total)
+
+
+def family_bytes() -> int:
+    """Resident memory of this process and of all processes below it; what they share counts for each."""
+    total = 0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return int(total)
+
+
+@contextmanager
+def memory_samples(taken: Callable[[], int] = driver_bytes) -> Iterator[list[int]]:
+    """Bytes that are `taken`, sampled for as long as the context lasts."""
+    samples: list[int] = []
+    stop = threading.Event()
+
+    def sample() -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            samples.append(taken())
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        stop.set()
+        thread.join()
 
 
 def worst_skew(folder: Path, began: float) -> tuple[float, str]:

@@ -33,7 +33,7 @@ PAGES = Table(
             column("content_type", StringType(), "Content-Type header"),
             column("etag", StringType(), "ETag header"),
             column("last_modified", StringType(), "Last-Modified header"),
-            column("body", BinaryType(), "content, unpacked as the site sent it and gzipped by us; null for a 304"),
+            column("body", BinaryType(), "content, unpacked as the site sent it and gzipped by us; of status 200 only"),
             column("body_bytes", LongType(), "bytes of the unpacked content", nullable=False),
             column("sent_bytes", LongType(), "bytes of the body on the wire", nullable=False),
             column("hash", StringType(), "SHA-256 of the unpacked content; for a 304 that of the row that holds it"),

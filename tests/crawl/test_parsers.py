@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.crawl.parsers import NotParsedError, parse
+from lib.crawl.parsers import NotParsedError, api_json, embedded_json, list_html, parse
 from lib.marketplace.offers import Market
+from tests.conftest import ROOT
 from tests.crawl.market_site import Serve, Served, serve
 
 __all__ = ["serve"]
@@ -236,3 +237,12 @@ def test_no_bytes_are_an_error(body: bytes, kind: str, content_type: str | None)
         parse(kind, LIST, body, content_type)
     except NotParsedError:
         return
+
+
+def test_the_layout_is_described_key_by_key() -> None:
+    described = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
+    for keys in (embedded_json.KEYS, api_json.KEYS):
+        for field, key in keys.items():
+            assert f"| `{field}` | `{key}` |" in described
+    for key in (*embedded_json.PATH_KEYS, *api_json.PATH_KEYS, *embedded_json.STATE, list_html.ROW):
+        assert key in described

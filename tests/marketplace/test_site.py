@@ -186,6 +186,7 @@ def test_the_api_answers_in_pages_and_with_its_fields(site: httpx.Client, market
         "category1", "category2", "category3", "category4",
     }  # fmt: skip
     more = site.get("/v1/search/shop.json", params={**asked, "start": 21}, headers=SECRETS).json()
+    assert more["items"]
     assert not {item["productId"] for item in more["items"]} & {item["productId"] for item in answer["items"]}
 
 
