@@ -10,7 +10,7 @@ from lib.command import run_stage_job
 from lib.config import Config
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 
-STAGE = Stage("train", revision=1, config_keys=("model", "train", "text"))
+STAGE = Stage("train", revision=2, config_keys=("model", "train", "text"))
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:

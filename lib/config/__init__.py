@@ -428,6 +428,13 @@ class FeedSettings(Settings):
     prefetch: Count = Field(default=4, description="batches ready before they are asked for")
 
 
+class CheckpointSettings(Settings):
+    """What a killed training goes on from. No key of it changes what is trained."""
+
+    seconds: Annotated[float, Field(ge=0)] = Field(300.0, description="of training that a kill may cost")
+    kept: Positive = Field(2, description="checkpoints of one fit; an older one serves when the newest is damaged")
+
+
 class Config(Settings):
     """Everything one environment says."""
 
@@ -448,6 +455,7 @@ class Config(Settings):
     categories: CategoriesSettings = CategoriesSettings()
     shards: ShardsSettings = ShardsSettings()
     feed: FeedSettings = FeedSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
 
     @property
     def registry_store(self) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# Two streams from one (seed, epoch): the order of files, and the order of rows within each.
-FILES, ROWS = 0, 1
+# Streams from one (seed, epoch): the order of files, of rows within each, and of batches of splits read together.
+FILES, ROWS, SPLITS = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,16 @@ def epoch_files(files: Sequence[int], seed: int, epoch: int) -> list[int]:
 def epoch_rows(rows: int, seed: int, epoch: int, file: int) -> npt.NDArray[np.int64]:
     """The order of a file's rows in an epoch [rows]."""
     return _generator(seed, epoch, ROWS, file).permutation(rows)
+
+
+def mixed_splits(batches: Sequence[int], seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Which split each batch of an epoch comes from, where several are read together [sum of batches].
+
+    Args:
+        batches: of each split.
+    """
+    split = np.repeat(np.arange(len(batches)), batches)
+    return _generator(seed, epoch, SPLITS).permutation(split)
 
 
 def batch_count(rows: int, batch_size: int) -> int:

@@ -2,8 +2,9 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
-from lib.config import Config, TrainSettings
+from lib.config import CheckpointSettings, Config, TrainSettings
 from lib.errors import UserError
+from lib.lock import only_one
 from lib.model import saved
 from lib.model.architecture import Architecture
 from lib.model.build import ensemble, networks
 from lib.text.vocabulary import Vocabulary
 from lib.training import loop
+from lib.training.checkpoint import CheckpointFolder
 from lib.training.embedding import aligned
 from lib.training.feed import TRAIN, VALIDATION, Feed
 from lib.training.history import Epoch, Listener, TensorBoard
@@ -117,6 +120,7 @@ class Trained:
 def make(config: Config, inputs: Inputs, month: str, key: str, *, force: bool) -> Artefact:
     """Train the month's model and write it as an artefact; an artefact that is finished already is not made again."""
     board = Path(config.storage.state) / "tensorboard" / month / key
+    checkpoints = Path(config.storage.state) / "checkpoints" / month / key
 
     def write(writer: ArtefactWriter) -> None:
         architecture = Architecture.of_shards(inputs.shards.facts, config.model)
@@ -127,10 +131,18 @@ def make(config: Config, inputs: Inputs, month: str, key: str, *, force: bool) -
             lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed, config.feed),
             vectors,
             board if config.train.tensorboard else None,
+            checkpoints,
+            config.checkpoint,
         )
         _write(writer, config, inputs, architecture, train(work))
 
-    return artefacts.make(config.storage.warehouse, saved.KIND, month, key, write, force=force)
+    # Two trainings of one model would take turns at deleting each other's checkpoints.
+    with only_one(checkpoints.with_suffix(".lock"), f"the model of {month} with key {key} is being trained"):
+        if force:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        made = artefacts.make(config.storage.warehouse, saved.KIND, month, key, write, force=force)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return made
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,8 @@ class Work:
         feed: seed -> the rows, in the order that the seed gives.
         vectors: start values of the word table; None for random ones.
         board: folder for TensorBoard; None for none.
+        checkpoints: folder for those of all fits; None for none.
+        saving: how often, and how many are kept.
     """
 
     settings: TrainSettings
@@ -150,6 +164,8 @@ class Work:
     feed: Callable[[int], Feed]
     vectors: NDArray[Any] | None = None
     board: Path | None = None
+    checkpoints: Path | None = None
+    saving: CheckpointSettings = field(default_factory=CheckpointSettings)
 
     def seeds(self) -> list[int]:
         """One for each member; those of another `train.seed` are others."""
@@ -164,6 +180,12 @@ class Work:
     def listeners(self, name: str) -> list[Listener]:
         """Who is told of a fit's epochs."""
         return [TensorBoard(self.board / name)] if self.board else []
+
+    def checkpoints_of(self, name: str) -> loop.Saving | None:
+        """Where a fit's checkpoints are kept."""
+        if self.checkpoints is None:
+            return None
+        return loop.Saving(CheckpointFolder(self.checkpoints / name, self.saving.kept), self.saving.seconds)
 
 
 def train(work: Work) -> Trained:
@@ -190,15 +212,16 @@ def train(work: Work) -> Trained:
 def _fit(work: Work, seed: int) -> tuple[keras.Model, list[Epoch]]:
     feed = work.feed(seed)
     training = work.start(seed, feed.rows(TRAIN))
-    return training.model, loop.fit(training, feed, work.listeners(f"fit-{seed}"))
+    name = f"fit-{seed}"
+    return training.model, loop.fit(training, feed, work.listeners(name), work.checkpoints_of(name))
 
 
 def _refit(work: Work, seed: int, epochs: list[Epoch]) -> tuple[keras.Model, list[Epoch]]:
     """A fresh network on train + validation, for the epochs that were best on validation."""
     feed, both = work.feed(seed), f"{TRAIN}+{VALIDATION}"
     training = work.start(seed, feed.rows(both))
-    listeners = work.listeners(f"refit-{seed}")
-    return training.model, loop.refit(training, feed, both, loop.best_epoch(epochs), listeners)
+    name, best = f"refit-{seed}", loop.best_epoch(epochs)
+    return training.model, loop.refit(training, feed, both, best, work.listeners(name), work.checkpoints_of(name))
 
 
 def summary(artefact: Artefact) -> dict[str, float]:

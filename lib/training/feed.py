@@ -19,8 +19,13 @@ class Feed(Protocol):
     def rows(self, split: str) -> int:
         """Rows of an epoch."""
 
-    def batches(self, split: str, epoch: int) -> Any:
-        """A tf.data.Dataset of dicts of tensors [batch, …], the columns of COLUMNS; the last may be smaller."""
+    def batches(self, split: str, epoch: int, done: int = 0) -> Any:
+        """A tf.data.Dataset of dicts of tensors [batch, …], the columns of COLUMNS; the last may be smaller.
+
+        Args:
+            epoch: decides the order of a train split.
+            done: batches that were taken before; the dataset begins with the next one.
+        """
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,13 @@ class MemoryFeed:
         """Length of the arrays."""
         return sum(len(self.splits[part]["label"]) if part in self.splits else 0 for part in split.split("+"))
 
-    def batches(self, split: str, epoch: int) -> Any:
+    def batches(self, split: str, epoch: int, done: int = 0) -> Any:
         """Rows in a new order each epoch where training reads them, in order elsewhere."""
         parts = [self.splits[part] for part in split.split("+")]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
         rows = len(joined["label"])
         order = np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
-        numbers = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
+        numbers = tf.data.Dataset.from_tensor_slices(order[done * self.batch_size :]).batch(self.batch_size)
         held = {name: tf.constant(values) for name, values in joined.items()}
         return numbers.map(lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}).prefetch(
             2

@@ -1,5 +1,6 @@
 """What a training says of each epoch, for the progress, TensorBoard, the manifest and the report."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,6 +64,13 @@ class Epoch:
         """For the manifest."""
         return {**asdict(self), "rows_per_second": round(self.rows_per_second, 1)}
 
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> "Epoch":
+        """From what `to_json` made."""
+        given = {name: value for name, value in record.items() if name not in ("rows_per_second", "validation")}
+        validation = record["validation"]
+        return Epoch(**given, validation=None if validation is None else Measured(**validation))
+
     def sentence(self) -> str:
         """One line for the log."""
         said = (
@@ -87,19 +95,28 @@ def _share(part: float, whole: float) -> float | None:
 
 
 class Listener(Protocol):
-    """Told of each finished epoch."""
+    """Told how a training goes."""
 
-    def __call__(self, epoch: Epoch) -> None:
-        """Take note."""
+    def steps(self, first: int, losses: NDArray[Any]) -> None:
+        """Mean loss of each of some steps [steps], the first of them counted from 1 over the whole training."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """A finished epoch."""
 
 
 class TensorBoard:
-    """Writes each epoch's figures as TensorBoard scalars."""
+    """Writes each step's loss and each epoch's figures as TensorBoard scalars."""
 
     def __init__(self, folder: Path) -> None:
         self.writer = tf.summary.create_file_writer(str(folder))
 
-    def __call__(self, epoch: Epoch) -> None:
+    def steps(self, first: int, losses: NDArray[Any]) -> None:
+        """Write."""
+        with self.writer.as_default():
+            for step, loss in enumerate(losses.tolist(), first):
+                tf.summary.scalar("step/loss", loss, step=step)
+
+    def epoch(self, epoch: Epoch) -> None:
         """Write and flush."""
         with self.writer.as_default(step=epoch.number):
             for name in ("loss", "accuracy", "rows_per_second", "input_wait", "learning_rate"):

@@ -53,7 +53,7 @@ class Optimizer:
     @property
     def slots(self) -> list[Any]:
         """Every variable of the optimizer itself."""
-        return [*self.dense.variables, *(slot for table in self.tables for slot in table.slots)]
+        return [*(one.value for one in self.dense.variables), *(slot for table in self.tables for slot in table.slots)]
 
     def apply(self, gradients: Sequence[Any]) -> None:
         """Move every variable, in replica context.

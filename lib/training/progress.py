@@ -19,13 +19,14 @@ class TrainingProgress:
     Args:
         rows: of the whole training, over all epochs.
         label: what is trained.
+        done: rows that an earlier run did.
     """
 
-    def __init__(self, rows: int, label: str) -> None:
-        self.rows, self.label, self.done = rows, label, 0
+    def __init__(self, rows: int, label: str, done: int = 0) -> None:
+        self.rows, self.label, self.before, self.done = rows, label, done, done
         self._started = self._said = time.monotonic()
         self._bar = _bar() if sys.stderr.isatty() else None
-        self._task = self._bar.add_task(label, total=rows, figures="") if self._bar else None
+        self._task = self._bar.add_task(label, total=rows, completed=done, figures="") if self._bar else None
 
     def __enter__(self) -> "TrainingProgress":
         if self._bar:
@@ -51,7 +52,8 @@ class TrainingProgress:
         """The plain line: share done, figures, time left at the speed so far."""
         share = self.done / self.rows if self.rows else 1.0
         elapsed = time.monotonic() - self._started
-        left = elapsed * (1 / share - 1) if share else float("inf")
+        here = self.done - self.before
+        left = elapsed * (self.rows - self.done) / here if here else float("inf")
         return f"{share:.0%}, {figures}, {left:.0f} s left"
 
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from lib.artefact import Artefact
 from lib.config import FeedSettings
-from lib.feed.reader import batches
+from lib.feed import order, reader
 from lib.training.feed import COLUMNS
 
 
@@ -31,21 +32,21 @@ class ShardsFeed:
         """From the artefact's facts."""
         return sum(int(self.shards.facts["splits"][part]["rows"]) for part in split.split("+"))
 
-    def batches(self, split: str, epoch: int) -> Any:
-        """Joined splits are mixed batch by batch in proportion to their rows."""
+    def batches(self, split: str, epoch: int, done: int = 0) -> Any:
+        """Batches of joined splits come in a random order of the splits, each batch from one of them."""
         parts = [part for part in split.split("+") if self.rows(part)]
-        read = [
-            batches(
-                self.shards, part, self.batch_size, columns=COLUMNS, seed=self.seed, epoch=epoch, feed=self.feed
-            )
-            for part in parts
-        ]  # fmt: skip
-        return mixed(read, [self.rows(part) for part in parts], self.seed + epoch)
+        counts = [order.batch_count(self.rows(part), self.batch_size) for part in parts]
+        source = order.mixed_splits(counts, self.seed, epoch)
+        taken = np.bincount(source[:done], minlength=len(parts))
+        read = [self._of_split(part, epoch, int(number)) for part, number in zip(parts, taken, strict=True)]
+        if len(read) == 1:
+            return read[0]
+        chosen = tf.data.Dataset.from_tensor_slices(source[done:])
+        return tf.data.Dataset.choose_from_datasets(read, chosen, stop_on_empty_dataset=False)
 
-
-def mixed(parts: list[Any], rows: list[int], seed: int) -> Any:
-    """One dataset of all batches of all parts, interleaved at random in proportion to their rows."""
-    if len(parts) == 1:
-        return parts[0]
-    shares = [count / sum(rows) for count in rows]
-    return tf.data.Dataset.sample_from_datasets(parts, shares, seed=seed, stop_on_empty_dataset=False)
+    def _of_split(self, split: str, epoch: int, done: int) -> Any:
+        at = {"seed": self.seed, "epoch": epoch}
+        cursor = reader.cursor_after(self.shards, split, self.batch_size, batches_done=done, **at)
+        return reader.batches(
+            self.shards, split, self.batch_size, columns=COLUMNS, cursor=cursor, feed=self.feed, **at
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """Early stopping: the weights of the best epoch so far, and whether better ones are still to be expected."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -33,6 +34,20 @@ class BestWeights:
     def exhausted(self) -> bool:
         """Whether `patience` epochs have gone by without a better one."""
         return self._last - self.epoch >= self.patience
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """Of the best epoch; empty before the first."""
+        return self._weights
+
+    def facts(self) -> dict[str, Any]:
+        """All but the weights, as JSON values."""
+        return {"epoch": self.epoch, "score": self.score if self.epoch else None, "last": self._last}
+
+    def go_on(self, facts: Mapping[str, Any], weights: list[NDArray[Any]]) -> None:
+        """Take over what another run found, from its `facts` and `weights`."""
+        self.epoch, self._last, self._weights = facts["epoch"], facts["last"], weights
+        self.score = -np.inf if facts["score"] is None else facts["score"]
 
     def restore(self, model: keras.Model) -> None:
         """Give the model the best epoch's weights."""

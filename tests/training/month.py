@@ -34,15 +34,18 @@ def config(tmp_path: Path, members: int = 1, **train: Any) -> Config:
     )
 
 
-def artefacts(warehouse: str, *, validation: int = 40) -> Artefact:
-    """Make all three; the shards are returned."""
+def artefacts(warehouse: str, *, train: int = 96, validation: int = 40, files: int = 1) -> Artefact:
+    """Make all three; the shards, each split in that many files, are returned."""
     vocabulary = artefact.make(warehouse, "vocabulary", MONTH, "v", _vocabulary)
     word2vec = artefact.make(warehouse, "word2vec", MONTH, "w", _word2vec)
     folders = {
         "vocabulary": vocabulary.folder.relative_to(warehouse).as_posix(),
         "word2vec": word2vec.folder.relative_to(warehouse).as_posix(),
     }
-    splits = {"train": 96, "validation": validation, "test": 0}
+    splits = {
+        split: [len(part) for part in np.array_split(np.arange(rows), files)] if rows else []
+        for split, rows in (("train", train), ("validation", validation), ("test", 0))
+    }
     return artefact.make(warehouse, "shards", MONTH, "s", lambda writer: _shards(writer, splits, folders))
 
 
@@ -64,10 +67,11 @@ def _words(path: Path) -> None:
     write_words(path, tokens, list(range(len(tokens), 0, -1)))
 
 
-def _shards(writer: ArtefactWriter, splits: dict[str, int], folders: dict[str, str]) -> None:
-    for number, (split, count) in enumerate(splits.items()):
-        if count:
-            pq.write_table(_table(toy.rows(count, number)), writer.file(f"{split}/00000.parquet"))
+def _shards(writer: ArtefactWriter, splits: dict[str, list[int]], folders: dict[str, str]) -> None:
+    for number, (split, counts) in enumerate(splits.items()):
+        for file, count in enumerate(counts):
+            table = _table(toy.rows(count, number + 10 * file))
+            pq.write_table(table, writer.file(f"{split}/{file:05d}.parquet"))
     leaves = [
         {"label": label, "label_id": label + 10, "cat_id": f"c{label}", "path": ["a", str(label)]}
         for label in range(toy.CLASSES)
@@ -76,8 +80,8 @@ def _shards(writer: ArtefactWriter, splits: dict[str, int], folders: dict[str, s
     writer.facts = {
         "months": [MONTH],
         "splits": {
-            split: {"rows": count, "files": int(count > 0), "rows_per_file": [count] if count else []}
-            for split, count in splits.items()
+            split: {"rows": sum(counts), "files": len(counts), "rows_per_file": counts}
+            for split, counts in splits.items()
         },
         "name_length": 6,
         "category_length": 3,

@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_separable_task_is_learnt_and_told() -> None:
-    training, told = toy.training(learning_rate=0.01, epochs=15, patience=15), []
-    history = loop.fit(training, toy.feed(), [told.append])
-    assert told == history
+    training, told = toy.training(learning_rate=0.01, epochs=15, patience=15), toy.Told()
+    history = loop.fit(training, toy.feed(), [told])
+    assert told.epochs == history
+    assert list(told.losses) == list(range(1, 15 * 7 + 1))
     assert history[-1].loss < history[0].loss
     found = history[-1].validation
     assert found.rows == 60
@@ -88,7 +89,7 @@ def test_a_row_without_category_leaves_the_category_head_alone() -> None:
 def test_a_loss_that_is_no_number_names_the_step() -> None:
     rows = toy.rows(96, 1)
     rows["weight"][:] = np.float32(3e38)
-    with pytest.raises(UserError, match=r"at step 1 \(epoch 1\); lower train.learning_rate"):
+    with pytest.raises(UserError, match=r"at step 1 \(epoch 1, batch 1\); lower train.learning_rate"):
         loop.fit(toy.training(train_rows=96), MemoryFeed({"train": rows}, 32))
 
 

@@ -3,12 +3,14 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib.config import ModelSettings, TrainSettings
 from lib.model.architecture import Architecture
 from lib.model.build import networks
 from lib.training import loop
 from lib.training.feed import MemoryFeed
+from lib.training.history import Epoch
 from lib.training.loop import Training
 
 WORDS, GRAMS, CLASSES = 12, 20, 4
@@ -55,6 +57,26 @@ def feed(train: int = 200, validation: int = 60, batch_size: int = 32) -> Memory
 def architecture(**settings: Any) -> Architecture:
     """A small one without dropout."""
     return Architecture(WORDS, GRAMS, CLASSES, 6, 3, 8, ModelSettings(**{**SMALL, **NO_DROPOUT, **settings}))
+
+
+class Told:
+    """A listener that keeps what it is told.
+
+    Attributes:
+        losses: step -> its loss.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+        self.losses: dict[int, float] = {}
+
+    def steps(self, first: int, losses: NDArray[Any]) -> None:
+        """Keep them."""
+        self.losses |= dict(enumerate(losses.tolist(), first))
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Keep it."""
+        self.epochs.append(epoch)
 
 
 def training(model: dict[str, Any] | None = None, train_rows: int = 200, **settings: Any) -> Training:

@@ -1,0 +1,131 @@
+"""Checkpoints on disk: written whole or not at all, the last few kept, a damaged one passed over.
+
+A checkpoint is a folder `<step>` with `arrays.npz`, each array with its CRC, and `state.json`, which names the size of
+the former. It is written under another name and renamed when all of it is on the disk, so a kill at any moment leaves
+the ones before. Nothing in it is a pickle.
+"""
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.errors import UserError
+
+LOG = logging.getLogger(__name__)
+ARRAYS, STATE = "arrays.npz", "state.json"
+PART = ".part"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a training is made of at one moment.
+
+    Attributes:
+        step: steps taken.
+        arrays: name -> values of every variable.
+        facts: everything else, as JSON values.
+    """
+
+    step: int
+    arrays: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """The checkpoints of one fit.
+
+    Attributes:
+        folder: where they lie; nothing else does.
+        kept: how many are kept.
+    """
+
+    folder: Path
+    kept: int
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write it, then delete all but the newest `kept`.
+
+        Raises:
+            UserError: it cannot be written (a full disk, say); those there are stay as they are.
+        """
+        part = self.folder / f"{checkpoint.step:012d}-{uuid.uuid4().hex}{PART}"
+        try:
+            part.mkdir(parents=True)
+            _write(part, checkpoint)
+            place = self.folder / f"{checkpoint.step:012d}"
+            # One of the same step is there when the last steps of an epoch were done anew: it is the same, or damaged.
+            shutil.rmtree(place, ignore_errors=True)
+            part.rename(place)
+            _to_disk(self.folder)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise UserError(
+                f"the checkpoint of step {checkpoint.step} cannot be written to {self.folder} ({error}); make room "
+                "there and run this stage again, which goes on from the checkpoint before"
+            ) from None
+        self._delete_old()
+
+    def latest(self) -> Checkpoint | None:
+        """The newest one that is whole; None if there is none."""
+        for place in reversed(self._places()):
+            try:
+                return _read(place)
+            except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+                LOG.warning("checkpoint %s is damaged (%s) and is passed over", place, error)
+        return None
+
+    def clear(self) -> None:
+        """Delete them all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _places(self) -> list[Path]:
+        """Finished checkpoints, oldest first."""
+        return sorted(place for place in self.folder.glob("*") if place.name.isdigit())
+
+    def _delete_old(self) -> None:
+        # What a killed run was writing is of no use; only one run writes here (lib/lock.py).
+        for place in [*self._places()[: -self.kept], *self.folder.glob(f"*{PART}")]:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _write(place: Path, checkpoint: Checkpoint) -> None:
+    arrays = place / ARRAYS
+    with arrays.open("wb") as stream:
+        np.savez(stream, **checkpoint.arrays)
+    record = {
+        "step": checkpoint.step,
+        "bytes": arrays.stat().st_size,
+        "facts": checkpoint.facts,
+    }
+    (place / STATE).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    for written in (arrays, place / STATE, place):
+        _to_disk(written)
+
+
+def _read(place: Path) -> Checkpoint:
+    record = json.loads((place / STATE).read_text(encoding="utf-8"))
+    arrays = place / ARRAYS
+    if arrays.stat().st_size != record["bytes"]:
+        raise ValueError(f"{ARRAYS} has {arrays.stat().st_size} bytes of {record['bytes']}")
+    with np.load(arrays, allow_pickle=False) as stored:
+        return Checkpoint(int(record["step"]), {name: stored[name] for name in stored.files}, dict(record["facts"]))
+
+
+def _to_disk(place: Path) -> None:
+    """Wait until a file's or a folder's content is on the disk."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,100 @@
+"""Checkpoints on disk: whole or absent, the last few kept, damaged ones passed over."""
+
+import errno
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.errors import UserError
+from lib.training import checkpoint
+from lib.training.checkpoint import ARRAYS, STATE, Checkpoint, CheckpointFolder
+
+
+def made(step: int) -> Checkpoint:
+    arrays = {"model/0000": np.arange(2000, dtype=np.float32) + step, "model/0001": np.array(step)}
+    return Checkpoint(step, arrays, {"loss": step / 3, "history": []})
+
+
+def steps(folder: Path) -> list[str]:
+    return sorted(place.name.lstrip("0") for place in folder.iterdir())
+
+
+def test_the_newest_comes_back_as_it_was_and_older_ones_go(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path / "a", kept=2)
+    assert folder.latest() is None
+    for step in (8, 9, 100):
+        folder.save(made(step))
+    found = folder.latest()
+    assert found is not None
+    assert (found.step, found.facts) == (100, made(100).facts)
+    for name, values in made(100).arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], values)
+        assert found.arrays[name].dtype == values.dtype
+    assert steps(folder.folder) == ["100", "9"]
+    folder.clear()
+    assert folder.latest() is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty state", "no arrays", "no state", "state is a list"])
+def test_a_damaged_one_is_passed_over_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    folder = CheckpointFolder(tmp_path, kept=2)
+    folder.save(made(1))
+    folder.save(made(2))
+    arrays, state = (tmp_path / f"{2:012d}" / name for name in (ARRAYS, STATE))
+    content = arrays.read_bytes()
+    middle = len(content) // 2
+    {
+        "cut": lambda: arrays.write_bytes(content[:middle]),
+        "flipped": lambda: arrays.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]),
+        "empty state": lambda: state.write_text(""),
+        "no arrays": arrays.unlink,
+        "no state": state.unlink,
+        "state is a list": lambda: state.write_text(json.dumps([1])),
+    }[damage]()
+    with caplog.at_level(logging.WARNING):
+        found = folder.latest()
+    assert found is not None
+    assert found.step == 1
+    assert f"{2:012d} is damaged" in caplog.text
+
+
+def test_a_full_disk_names_the_place_and_leaves_the_ones_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CheckpointFolder(tmp_path, kept=2)
+    folder.save(made(1))
+
+    def full(stream: object, **arrays: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.np, "savez", full)
+    with pytest.raises(UserError, match=r"step 2 cannot be written to .*No space left on device.*goes on from"):
+        folder.save(made(2))
+    found = folder.latest()
+    assert found is not None
+    assert found.step == 1
+    assert steps(tmp_path) == ["1"]
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, kept=2)
+    (tmp_path / "000000000005-abc.part").mkdir()
+    assert folder.latest() is None
+    folder.save(made(1))
+    assert steps(tmp_path) == ["1"]
+
+
+def test_objects_are_never_loaded(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, kept=2)
+    folder.save(made(1))
+    place = tmp_path / f"{1:012d}"
+    with (place / ARRAYS).open("wb") as stream:
+        np.savez(stream, evil=np.array([{"a": 1}], dtype=object))
+    record = json.loads((place / STATE).read_text()) | {"bytes": (place / ARRAYS).stat().st_size}
+    (place / STATE).write_text(json.dumps(record))
+    assert folder.latest() is None
