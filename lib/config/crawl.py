@@ -124,7 +124,7 @@ class CrawlSettings(Settings):
         for url in [*self.seeds, *([self.category_url] if self.category_url else []), *(api.url for api in self.apis)]:
             parts = urlsplit(url)
             if "@" in url.partition("?")[0]:
-                raise ValueError(f"an address of {parts.hostname!r} holds a user or password; leave them out")
+                raise ValueError(f"the address of {parts.hostname!r} holds a user or password; leave them out")
             if parts.scheme not in ("http", "https") or not parts.netloc:
                 raise ValueError(f"{url!r} is no http or https address")
         return self
