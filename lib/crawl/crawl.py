@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -20,7 +19,7 @@ from lib import tables
 from lib.config import CrawlSettings
 from lib.crawl import host_states
 from lib.crawl.frontier import Frontier, transaction
-from lib.crawl.host_states import dead_hosts
+from lib.crawl.host_states import OVERLOADED, UNREACHABLE, dead_hosts
 from lib.crawl.plan import Waiting, deal, limits, plannable_from, planned, quota_left, survey
 from lib.crawl.request import HostState
 from lib.crawl.rounds import Round, complete_rounds, fetch_round
@@ -199,13 +198,14 @@ class Crawl:
         )  # fmt: skip
 
     def _give_up_dead_hosts(self) -> None:
-        """Fail all that waits on hosts that did not answer, or only that they are overloaded, too often in a row."""
+        """Fail all that waits on hosts that are not to be asked any more, so that a later run may ask them anew."""
         for error, dead in dead_hosts(self.states.values(), self.settings).items():
             self._wait_for_commit()
             LOG.warning("crawl %s: given up (%s): %s", self.month, error, ", ".join(dead))
-            self.frontier.give_up(dead, self.number, error)
+            self.frontier.give_up(dead, self.number, error, apis=error in (UNREACHABLE, OVERLOADED))
             self.number += 1
-            self.states |= {host: replace(self.states[host], failures=0, overloaded=0) for host in dead}
+            self.states |= {host: self.states[host].to_be_asked_anew() for host in dead}
+            host_states.write(self.warehouse, self.month, self.states)
 
     def _budget_spent(self, waiting: list[Waiting]) -> bool:
         return sum(one.asked for one in waiting) >= self.settings.max_pages

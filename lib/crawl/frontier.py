@@ -73,9 +73,10 @@ class Frontier:
         fresh = {"state": F.lit("waiting"), "attempts": F.lit(0), "round": F.lit(number), "not_before": _no_time()}
         self._merge(again.withColumns({**fresh, "error": F.lit(None).cast("string")}))
 
-    def give_up(self, hosts: Collection[str], number: int, error: str) -> None:
-        """Fail all that waits on the hosts, as of the given round."""
+    def give_up(self, hosts: Collection[str], number: int, error: str, *, apis: bool) -> None:
+        """Fail all pages that wait on the hosts, and API requests too if so asked, as of the given round."""
         waiting = self.rows().where((F.col("state") == "waiting") & F.col("host").isin(*hosts))
+        waiting = waiting if apis else waiting.where("kind != 'api'")
         failed = {"state": F.lit("failed"), "round": F.lit(number), "not_before": _no_time(), "error": F.lit(error)}
         self._merge(waiting.withColumns(failed))
 

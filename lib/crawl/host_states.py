@@ -14,6 +14,8 @@ from lib.crawl.request import HostState
 LOG = logging.getLogger(__name__)
 # After so many unanswered requests in a row the host, not the address, is what fails: the round leaves it alone.
 STREAK = 5
+# Why a host is given up with its API; all else is about its pages.
+UNREACHABLE, OVERLOADED = "host_unreachable", "host_overloaded"
 
 
 def write(warehouse: str, month: str, states: Mapping[str, HostState]) -> None:
@@ -40,13 +42,15 @@ def read(warehouse: str, month: str, settings: CrawlSettings) -> dict[str, HostS
 
 def dead_hosts(states: Iterable[HostState], settings: CrawlSettings) -> dict[str, list[str]]:
     """Error -> hosts that are to be given up for it."""
-    found: dict[str, list[str]] = {"host_unreachable": [], "host_overloaded": []}
+    found: dict[str, list[str]] = {}
     for state in states:
         if state.failures >= STREAK * settings.max_attempts:
-            found["host_unreachable"].append(state.host)
+            found.setdefault(UNREACHABLE, []).append(state.host)
         elif state.overloaded >= STREAK * settings.max_attempts:
-            found["host_overloaded"].append(state.host)
-    return {error: sorted(hosts) for error, hosts in found.items() if hosts}
+            found.setdefault(OVERLOADED, []).append(state.host)
+        elif state.given_up is not None:
+            found.setdefault(state.given_up, []).append(state.host)
+    return {error: sorted(hosts) for error, hosts in sorted(found.items())}
 
 
 def _place(warehouse: str, month: str) -> Path:

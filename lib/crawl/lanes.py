@@ -248,8 +248,8 @@ class Lane:
         return True
 
     async def _without_pages(self, error: str) -> bool:
-        """Fail the host's pages, and forget its robots.txt; whether API requests are left, which need none."""
-        self._state = replace(self._state, robots=RobotsRecord())
+        """Give the host's pages up, and forget its robots.txt; whether API requests are left, which need none."""
+        self._state = replace(self._state, robots=RobotsRecord(), given_up=error)
         rest = self._rest()
         for request in rest:
             if request.kind != "api":

@@ -60,6 +60,7 @@ class HostState:
         paused_until: it asked not to be asked before.
         failures: requests in a row that the host did not answer.
         overloaded: answers in a row that said no more than that.
+        given_up: why no page of it is to be asked for, once that is so.
         quota_left: API requests that it serves today; None: no limit.
     """
 
@@ -71,12 +72,17 @@ class HostState:
     failures: int = 0
     overloaded: int = 0
     robots: RobotsRecord = field(default_factory=RobotsRecord)
+    given_up: str | None = None
     quota_left: int | None = None
 
     @property
     def next_turn(self) -> float:
         """It is not to be asked before (Unix seconds)."""
         return max((self.last_request or 0.0) + (self.pace or 0.0), self.paused_until)
+
+    def to_be_asked_anew(self) -> "HostState":
+        """The same without what it was given up for."""
+        return replace(self, failures=0, overloaded=0, given_up=None)
 
     def with_quota(self, left: int | None) -> "HostState":
         """The same with what is left of an API's quota."""

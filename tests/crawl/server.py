@@ -78,12 +78,16 @@ class Server:
 
 @contextmanager
 def running(
-    answers: Answers | None = None, latency: float = 0.0, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    answers: Answers | None = None,
+    latency: float = 0.0,
+    address: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    port: int = 0,
 ) -> Iterator[Server]:
     """The server, in a thread of its own until the test is done with it."""
     server = Server(answers=answers or {}, latency=latency)
     loop = asyncio.new_event_loop()
-    listening = loop.run_until_complete(asyncio.start_server(server.serve, address, 0, ssl=tls))
+    listening = loop.run_until_complete(asyncio.start_server(server.serve, address, port, ssl=tls))
     server.host = f"{address}:{listening.sockets[0].getsockname()[1]}"
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

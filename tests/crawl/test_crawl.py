@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lib.config import CrawlSettings
+from lib.config import CrawlSettings, HostSettings
 from lib.crawl.counters import counters, states
 from lib.crawl.crawl import Crawl
 from lib.crawl.request import Link
 from lib.errors import UserError
 from lib.marketplace.offers import Market
 from tests.crawl.market_site import MONTH, OFFERS, Serve, Served, serve
+from tests.crawl.server import running
 
 __all__ = ["serve"]
 
@@ -176,6 +177,29 @@ def test_what_a_killed_crawl_had_staged_is_stored_and_what_is_damaged_fetched_ag
     assert set(states(again.frontier)) == {"stored"}
     now = Counter(record["path"] for record in requests(site))
     assert {path: now[path] for path in asked} == asked  # robots.txt included: what is known of hosts is kept
+
+
+def test_a_host_that_is_not_there_is_given_up_whole_and_asked_again_when_forced(
+    spark: SparkSession, serve: Serve
+) -> None:
+    site = serve(crawl__detail_share=0)
+    with running() as server:
+        gone = server.host
+    given = site.crawl.model_copy(
+        update={
+            "hosts": {gone: HostSettings()}, "seeds": [f"http://{gone}/product/m/{number}" for number in range(40)],
+            "category_url": None, "round_pages": 4, "max_attempts": 2, "backoff_seconds": 0.01, "backoff_limit": 0.01,
+        }
+    )  # fmt: skip
+    crawl = Crawl(spark, given, site.config.storage.warehouse, MONTH)
+    crawl.run([])
+    assert states(crawl.frontier) == {"failed": 40}
+    # One round of four found it dead; the others were failed with them.
+    assert crawl.frontier.next_round() <= 4
+    with running(port=int(gone.rpartition(":")[2])):
+        again = Crawl(spark, given, site.config.storage.warehouse, MONTH)
+        again.run([], try_again=True)
+    assert states(again.frontier) == {"stored": 40}
 
 
 def test_a_seed_outside_the_allowed_hosts_is_refused(spark: SparkSession, serve: Serve) -> None:

@@ -98,7 +98,7 @@ def test_all_that_waits_on_a_dead_host_is_failed_at_once(spark: SparkSession, wa
     frontier.add_seeds([Link(TREE, "tree"), Link(FIRST, "list"), Link(elsewhere, "list")])
     store(spark, warehouse, 1, page(TREE, 1))
     frontier.merge_round(1, unanswered(spark))
-    frontier.give_up(["a.example"], 2, "host_unreachable")
+    frontier.give_up(["a.example"], 2, "host_unreachable", apis=True)
     found = {row.url: (row.state, row.error) for row in frontier.rows().collect()}
     assert found == {
         TREE: ("stored", None), FIRST: ("failed", "host_unreachable"), elsewhere: ("waiting", None),

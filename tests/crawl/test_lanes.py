@@ -349,7 +349,7 @@ def test_a_used_up_quota_leaves_its_requests_waiting_and_pages_go_on(monkeypatch
 
 
 def test_states_survive_as_text() -> None:
-    state = HostState("a.example:81", 1.5, 0.25, 0.5, 3.0, 2, 1, RobotsRecord("User-agent: *", 1, 2.0), 7)
+    state = HostState("a.example:81", 1.5, 0.25, 0.5, 3.0, 2, 1, RobotsRecord("User-agent: *", 1, 2.0), "x", 7)
     assert HostState.from_json(state.to_json()) == state
 
 
