@@ -9,6 +9,7 @@ still consists of those very files, and a fresh scan otherwise (after OPTIMIZE, 
 import hashlib
 import json
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
@@ -28,6 +30,10 @@ from schemas.table import Table, WriteMode
 LOG = logging.getLogger(__name__)
 # Two runs that start together collide when each creates the table and writes.
 COMMIT_ATTEMPTS = 8
+# Between the folder that the first of them makes and its commit lie milliseconds, or seconds on a busy machine.
+CREATE_SECONDS = 20.0
+# What Delta says of a folder in between.
+BEING_CREATED = ("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE")
 # Hashes are summed up in halves, so that their sums stay within 64 bits.
 HALF_BITS = 32
 
@@ -183,6 +189,26 @@ def create(spark: SparkSession, warehouse: str, table: Table) -> None:
         if not _is_collision(error):
             raise
         LOG.info("table %s was created by another run at the same moment", table.name)
+    except AnalysisException as error:
+        if not any(code in str(error) for code in BEING_CREATED):
+            raise
+        _wait_until_created(spark, warehouse, table)
+
+
+def _wait_until_created(spark: SparkSession, warehouse: str, table: Table) -> None:
+    """Let another run, which has made the folder and not yet committed, create the table.
+
+    Raises:
+        UserError: nobody does.
+    """
+    until = time.monotonic() + CREATE_SECONDS
+    while not exists(spark, warehouse, table):
+        if time.monotonic() > until:
+            raise UserError(
+                f"{path(warehouse, table)} is neither empty nor a table; remove that folder, or name another "
+                "storage.warehouse"
+            )
+        time.sleep(0.1)
 
 
 def _replace(frame: DataFrame, warehouse: str, table: Table, where: Slice) -> Fingerprint:

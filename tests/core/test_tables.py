@@ -1,7 +1,10 @@
 """Write modes, checks and fingerprints of Delta tables, on a table of the tests' own."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -11,6 +14,7 @@ from pyspark.testing import assertDataFrameEqual
 from lib import tables
 from lib.errors import UserError
 from schemas.labels import LABELS
+from schemas.products import PRODUCTS
 from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 
 STRUCT = StructType(
@@ -163,3 +167,26 @@ def test_fingerprint_is_the_sum_of_the_rows_hashes(spark: SparkSession) -> None:
     rows = toys(spark, *[("2026-01", f"toy {number}", number) for number in range(50)])
     hashes = rows.selectExpr("xxhash64(month, name, size, isnull(month), isnull(name), isnull(size)) AS hash").collect()
     assert tables.scan_fingerprint(rows) == tables.Fingerprint(50, str(sum(row["hash"] for row in hashes)))
+
+
+def test_a_folder_that_another_run_is_making_a_table_of_is_waited_for_and_any_other_is_named(
+    spark: SparkSession, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path(tables.path(warehouse, PRODUCTS))
+    place.mkdir(parents=True)
+    (place / "begun").touch()
+    monkeypatch.setattr(tables, "CREATE_SECONDS", 0.3)
+    with pytest.raises(UserError, match=r"/products is neither empty nor a table; remove that folder"):
+        tables.create(spark, warehouse, PRODUCTS)
+    monkeypatch.setattr(tables, "CREATE_SECONDS", 20.0)
+
+    def other_run() -> None:
+        time.sleep(1)
+        (place / "begun").unlink()
+        tables.create(spark, warehouse, PRODUCTS)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(other_run)
+        tables.create(spark, warehouse, PRODUCTS)
+        other.result()
+    assert tables.exists(spark, warehouse, PRODUCTS)
