@@ -1,4 +1,4 @@
-"""One process at a time, where two at once would do harm: a month's crawl, a training that keeps checkpoints."""
+"""One process at a time, where two at once would do harm: a crawl, a training that keeps checkpoints."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ def only_one(place: Path, what: str) -> Iterator[None]:
 
     Args:
         place: the lock file; made if absent, and never deleted.
-        what: what is being done, as the error says it: 'month 2026-01 is being crawled'.
+        what: what is being done, as the error says it: 'the model of 2026-01 is being trained'.
 
     Raises:
         UserError: another process holds it.

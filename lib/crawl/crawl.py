@@ -128,15 +128,16 @@ class Crawl:
         tables.append_round(self._pages(fetched), self.warehouse, PAGES, transaction(self.month), fetched.number)
         unanswered = fetched.frontier_rows(self.month).where("state != 'stored'")
         self.frontier.merge_round(fetched.number, unanswered.unionByName(self._lost(fetched)))
-        _check_accepted(fetched)
+        if self.settings.apis:
+            _check_accepted(fetched)
 
     def _lost(self, fetched: Round) -> DataFrame:
-        """Answers of 304 to which last month's page is gone: the address waits to be asked for without conditions."""
-        unchanged = fetched.frontier_rows(self.month).where("state = 'stored' AND status = 304")
-        lost = unchanged.join(self.frontier.last_months_pages().select("url"), "url", how="left_anti")
+        """Answers that became no page, as what a 304 stands for is gone: they are asked for without conditions."""
+        answered = fetched.frontier_rows(self.month).where("state = 'stored'")
+        landed = self.frontier.pages().where(F.col("round") == fetched.number).select("url")
         nothing = F.lit(None).cast("string")
         fresh = {"state": F.lit("waiting"), "etag": nothing, "last_modified": nothing, "error": F.lit("page_gone")}
-        return lost.withColumns(fresh).select(fetched.frontier_rows(self.month).columns)
+        return answered.join(landed, "url", how="left_anti").withColumns(fresh)
 
     def _pages(self, fetched: Round) -> DataFrame:
         """Rows of `pages`; a 304 takes hash, links and the month of its body from last month's row."""
@@ -212,11 +213,14 @@ class Crawl:
 
     def _tell(self, fetched: Round, waiting: list[Waiting], seconds: float) -> None:
         """One line of progress a round."""
-        counts = {row.state: row["count"] for row in fetched.staged.groupBy("state").count().collect()}
+        told = fetched.staged.groupBy("state").agg(
+            F.count(F.lit(1)).alias("rows"), F.sum(F.size("links")).alias("links")
+        )
+        by_state = told.collect()
+        counts, links = {row.state: row.rows for row in by_state}, sum(row.links for row in by_state)
         done = sum(count for state, count in counts.items() if state != "waiting")
         asked = sum(one.asked for one in waiting) + done
         queue = sum(one.due + one.later for one in waiting) - done
-        links = fetched.staged.agg(F.sum(F.size("links"))).collect()[0][0] or 0
         LOG.info(
             "crawl %s, round %d: %s pages, %.0f a second; %s so far, %s wait, %s links were found%s",
             self.month, fetched.number, f"{counts.get('stored', 0):,}", done / max(seconds, 1e-3), f"{asked:,}",

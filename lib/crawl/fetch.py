@@ -23,7 +23,7 @@ from lib.config import ApiSettings, CrawlSettings
 from lib.crawl.addresses import AddressRefusedError, CheckedBackend, Resolver, UnknownNameError, resolve
 from lib.crawl.body import Body, FetchError
 from lib.crawl.request import Request
-from lib.crawl.urls import Scope
+from lib.crawl.urls import apis_by_address
 
 __all__ = ["Answer", "FetchError", "Fetcher"]
 
@@ -81,7 +81,7 @@ class Fetcher:
     ) -> None:
         """`resolver` and `tls` (how names are resolved, whose certificates are trusted): others in tests only."""
         self._settings = settings
-        self._scope = Scope(settings)
+        self._apis = apis_by_address(settings)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or _tls(), max_connections=in_flight, keepalive_expiry=KEPT_OPEN_SECONDS, http2=False,
             network_backend=CheckedBackend(allow_loopback=settings.allow_loopback, resolver=resolver),
@@ -152,7 +152,7 @@ class Fetcher:
             given["If-None-Match"] = request.etag
         if request.last_modified is not None and _SENDABLE.fullmatch(request.last_modified):
             given["If-Modified-Since"] = request.last_modified
-        api = self._scope.api_of(request.url) if request.kind == "api" else None
+        api = self._apis.get(request.url.partition("?")[0]) if request.kind == "api" else None
         if api is not None:
             given |= _secrets(api)
         return [(name.encode("ascii"), value.encode("ascii")) for name, value in given.items()]

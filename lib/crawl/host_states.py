@@ -43,10 +43,11 @@ def read(warehouse: str, month: str, settings: CrawlSettings) -> dict[str, HostS
 def dead_hosts(states: Iterable[HostState], settings: CrawlSettings) -> dict[str, list[str]]:
     """Error -> hosts that are to be given up for it."""
     found: dict[str, list[str]] = {}
+    enough = STREAK * settings.max_attempts
     for state in states:
-        if state.failures >= STREAK * settings.max_attempts:
+        if state.failures >= enough:
             found.setdefault(UNREACHABLE, []).append(state.host)
-        elif state.overloaded >= STREAK * settings.max_attempts:
+        elif state.overloaded >= enough:
             found.setdefault(OVERLOADED, []).append(state.host)
         elif state.given_up is not None:
             found.setdefault(state.given_up, []).append(state.host)

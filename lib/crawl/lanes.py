@@ -135,25 +135,30 @@ class Lane:
         tried = replace(request, attempts=request.attempts + 1)
         try:
             answer = await self._fetcher.get(request)
-        except FetchError as error:
-            await self._failed(tried, error, asked_at)
+        except FetchError as failure:
+            await self._failed(tried, failure, asked_at)
             return
         self._saw(answer, tried.attempts)
         if _is_passing(answer.status) and tried.attempts < self._settings.max_attempts:
             await self._try_again(tried, f"status_{answer.status}", asked_at, status=answer.status)
-        elif tried.kind == "api" and answer.status in (UNAUTHORIZED, FORBIDDEN):
-            # The secret is wrong, not the address, which waits for a better one; so does the rest of the round.
-            self._pace.end()
-            await self._emit(_failure("waiting", tried, answer.status, asked_at))
-        elif answer.status >= 400 and (tried.kind == "api" or answer.status not in GONE):
-            await self._emit(_failure("failed", tried, answer.status, asked_at))
-        elif self._target(tried, answer) == tried.url:
-            # Spelt otherwise, or meant for a visitor with the cookie that came along.
-            await self._emit(_failure("failed", tried, answer.status, asked_at, "redirect_to_itself"))
+        elif (error := self._why_no_page(tried, answer)) is not None:
+            state = "failed"
+            if tried.kind == "api" and answer.status in (UNAUTHORIZED, FORBIDDEN):
+                # The secret is wrong, not the address, which waits for a better one; so does the rest of the round.
+                self._pace.end()
+                state = "waiting"
+            await self._emit(_outcome(tried, state, error=error, requested_at=asked_at, status=answer.status))
         elif len(answer.body) > LARGE:
             await self._emit(await asyncio.to_thread(self._stored, tried, answer, asked_at))
         else:
             await self._emit(self._stored(tried, answer, asked_at))
+
+    def _why_no_page(self, tried: Request, answer: Answer) -> str | None:
+        """The code of what is wrong with an answer; None for a page."""
+        if answer.status >= 400 and (tried.kind == "api" or answer.status not in GONE):
+            return f"status_{answer.status}"
+        # Spelt otherwise, or meant for a visitor with the cookie that came along.
+        return "redirect_to_itself" if self._target(tried, answer) == tried.url else None
 
     def _saw(self, answer: Answer, attempts: int) -> None:
         """Learn from an answer how fast the host is, and leave it alone for as long as it says, or for a while where it
@@ -319,11 +324,6 @@ class Lane:
 
 def _is_passing(status: int) -> bool:
     return status in PASSING or status >= 500
-
-
-def _failure(state: str, tried: Request, status: int, asked_at: float, error: str | None = None) -> Outcome:
-    """An answer that is no page."""
-    return _outcome(tried, state, error=error or f"status_{status}", requested_at=asked_at, status=status)
 
 
 def _outcome(

@@ -84,9 +84,8 @@ def _listed(url: str, text: str, page: LexborHTMLParser, settings: CrawlSettings
         found = embedded_json.products(embedded_json.data(text))
     except NotParsedError:
         return
-    if found is None:
-        yield from _list_pages(url, list_html.total(page), settings)
-    yield from _list_pages(url, whole(at(found, "total")), settings)
+    total = list_html.total(page) if found is None else whole(at(found, "total"))
+    yield from _list_pages(url, total, settings)
     rows = at(found, "list")
     for row in islice(rows if isinstance(rows, list) else [], MOST_ITEMS):
         address = at(row, "item", "productUrl")

@@ -7,7 +7,7 @@ budget and the whole crawl's, and for an API by what is left of the day's quota.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -63,14 +63,15 @@ def survey(rows: DataFrame, all_months: DataFrame, settings: CrawlSettings) -> l
     waits = (F.col("state") == "waiting") & ~is_due(now)
     counted = rows.groupBy("host", api.alias("api")).agg(
         F.count_if(F.col("attempts") > 0).alias("asked"),
-        F.lit(0).alias("requests_today"),
         F.count_if(is_due(now)).alias("due"),
         F.count_if(waits).alias("later"),
         (F.min(F.when(waits, F.unix_micros("not_before"))) / 1e6).alias("next_due"),
     )
     today = _requests_today(all_months, settings)
-    found = [Waiting(**row.asDict()) for row in counted.orderBy("host", "api").collect()]
-    return [replace(one, requests_today=today.get(one.host, 0)) if one.api else one for one in found]
+    return [
+        Waiting(**row.asDict(), requests_today=today.get(row.host, 0) if row.api else 0)
+        for row in counted.orderBy("host", "api").collect()
+    ]
 
 
 def _requests_today(all_months: DataFrame, settings: CrawlSettings) -> dict[str, int]:

@@ -53,6 +53,11 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
+def apis_by_address(settings: CrawlSettings) -> dict[str | None, ApiSettings]:
+    """Canonical address without a query -> the API."""
+    return {canonical(api.url): api for api in settings.apis}
+
+
 def api_host(api: ApiSettings) -> str:
     """The host of an API, as addresses spell it."""
     return host_of(canonical(api.url) or "")
@@ -64,7 +69,7 @@ class Scope:
     def __init__(self, settings: CrawlSettings) -> None:
         self._hosts = {_pattern(pattern): found for pattern, found in settings.hosts.items()}
         self._kinds = settings.kinds
-        self._apis = {canonical(api.url): api for api in settings.apis}
+        self._apis = apis_by_address(settings)
         self._api_hosts = {api_host(api) for api in settings.apis}
 
     def settings_for(self, host: str) -> HostSettings | None:

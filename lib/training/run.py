@@ -136,8 +136,8 @@ class Run:
                 self._epoch(progress)
         if self.best is not None:
             self.best.restore(self.training.model)
-        elif self.training.average is not None:
-            self.training.average.swap()
+        else:
+            self._swap()
         self._save_finished()
         return self.history
 
@@ -158,12 +158,12 @@ class Run:
             self._swap()
             if self.feed.rows(VALIDATION):
                 validation = measure(self.training, self.feed, VALIDATION)
-            # Without validation rows the last epoch is the best that is known.
-            score = self._record(seconds, validation).score
-            number = self.under_way.number
-            self.best.offer(self.training.model, number, float(number) if score is None else score)
-            self._swap()
         epoch = self._record(seconds, validation)
+        if self.best is not None:
+            # Without validation rows the last epoch is the best that is known.
+            score = float(epoch.number) if epoch.score is None else epoch.score
+            self.best.offer(self.training.model, epoch.number, score)
+            self._swap()
         self.history.append(epoch)
         self.under_way = Pass(epoch.number + 1)
         LOG.info("%s", epoch.sentence())

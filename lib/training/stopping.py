@@ -13,12 +13,15 @@ class BestWeights:
 
     Args:
         patience: epochs without a better score after which the training ends.
+
+    Attributes:
+        weights: of the best epoch; empty before the first.
     """
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
         self.epoch, self.score = 0, -np.inf
-        self._weights: list[NDArray[Any]] = []
+        self.weights: list[NDArray[Any]] = []
         self._last = 0
 
     def offer(self, model: keras.Model, epoch: int, score: float) -> bool:
@@ -27,7 +30,7 @@ class BestWeights:
         if not score > self.score:
             return False
         self.epoch, self.score = epoch, score
-        self._weights = [weight.numpy() for weight in model.weights]
+        self.weights = [weight.numpy() for weight in model.weights]
         return True
 
     @property
@@ -35,21 +38,16 @@ class BestWeights:
         """Whether `patience` epochs have gone by without a better one."""
         return self._last - self.epoch >= self.patience
 
-    @property
-    def weights(self) -> list[NDArray[Any]]:
-        """Of the best epoch; empty before the first."""
-        return self._weights
-
     def facts(self) -> dict[str, Any]:
         """All but the weights, as JSON values."""
         return {"epoch": self.epoch, "score": self.score if self.epoch else None, "last": self._last}
 
     def go_on(self, facts: Mapping[str, Any], weights: list[NDArray[Any]]) -> None:
         """Take over what another run found, from its `facts` and `weights`."""
-        self.epoch, self._last, self._weights = facts["epoch"], facts["last"], weights
+        self.epoch, self._last, self.weights = facts["epoch"], facts["last"], weights
         self.score = -np.inf if facts["score"] is None else facts["score"]
 
     def restore(self, model: keras.Model) -> None:
         """Give the model the best epoch's weights."""
-        for variable, value in zip(model.weights, self._weights, strict=True):
+        for variable, value in zip(model.weights, self.weights, strict=True):
             variable.assign(value)
