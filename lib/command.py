@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from lib import config as configuration
 from lib.errors import UserError
@@ -38,11 +39,14 @@ def month(text: str) -> str:
 
 
 def run_stage_job(
-    name: str, description: str | None, run: StageRun, argv: Sequence[str] | None = None, **options: str
-) -> None:
+    name: str, description: str | None, run: StageRun, argv: Sequence[str] | None = None,
+    short: Mapping[str, str] | None = None, session: bool = True, **options: str,
+) -> None:  # fmt: skip
     """Parse the command line of a monthly stage, open the session, run it; end with 2 on a user's mistake.
 
     Args:
+        short: options that are short for --set, each with the key that it sets.
+        session: False: the stage does without Spark and gets None.
         options: further options of this stage, each with its help; `run` gets them by name, None where not given.
     """
     arguments_parser = parser(description or name)
@@ -50,12 +54,17 @@ def run_stage_job(
     arguments_parser.add_argument("--force", action="store_true", help="run even if nothing changed")
     for option, meaning in options.items():
         arguments_parser.add_argument(f"--{option}", help=meaning)
+    for option, key in (short or {}).items():
+        arguments_parser.add_argument(
+            f"--{option}", dest="overrides", action="append", type=partial("{}={}".format, key),
+            help=f"short for --set {key}=",
+        )  # fmt: skip
     arguments = arguments_parser.parse_args(argv)
 
     def body() -> None:
         loaded = configuration.load(arguments.conf, arguments.overrides)
         run(
-            open_session(loaded.spark, f"catmatch {name} {arguments.month}"),
+            open_session(loaded.spark, f"catmatch {name} {arguments.month}") if session else None,
             loaded,
             arguments.month,
             arguments.force,
@@ -75,11 +84,11 @@ def guarded(body: Callable[[], None]) -> None:
         sys.exit(2)
 
 
-def start_logging() -> None:
-    """Progress of our own stages on standard error; libraries only from warnings up."""
+def start_logging(*, quiet: bool = False) -> None:
+    """Progress of our own stages on standard error, unless quiet; libraries only from warnings up."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Petastorm is frozen upstream: what it uses will stay old, and the lock keeps it working.
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for package in ("lib", "jobs"):
-        logging.getLogger(package).setLevel(logging.INFO)
+        logging.getLogger(package).setLevel(logging.WARNING if quiet else logging.INFO)

@@ -128,7 +128,7 @@ class Manifest:
 
 
 def run_stage(
-    spark: SparkSession,
+    spark: SparkSession | None,
     stage: Stage,
     config: Config,
     month: str,
@@ -141,6 +141,7 @@ def run_stage(
     """Run the stage's work for the month unless its manifest says that nothing it depends on has changed.
 
     Args:
+        spark: None for a stage that writes no table.
         inputs: name -> content fingerprint (or artefact content hash) of each input.
         work: gets the skip key (which artefacts take as theirs), commits, and says what it did.
         tables_written: name -> schema of the tables the stage writes; a skip is checked against their content.
@@ -188,6 +189,12 @@ def find(warehouse: str, stage: str, month: str) -> Manifest | None:
         raise UserError(f"{place} is no stage manifest ({error}); remove it and run `{stage}` again") from None
 
 
+def unchanged(stage: Stage, config: Config, month: str, inputs: Mapping[str, str]) -> bool:
+    """Whether the stage has finished for the month with this configuration and these inputs."""
+    found = find(config.storage.warehouse, stage.name, month)
+    return found is not None and found.key == stage.key(config, inputs)
+
+
 def require(warehouse: str, stage: str, month: str) -> Manifest:
     """The stage's manifest of the month.
 
@@ -206,7 +213,7 @@ def artefact_of(warehouse: str, stage: str, month: str, kind: str) -> Artefact:
     return artefacts.load(Path(warehouse) / listed[kind])
 
 
-def _still_there(spark: SparkSession, warehouse: str, found: Manifest, schemas: Mapping[str, Table]) -> bool:
+def _still_there(spark: SparkSession | None, warehouse: str, found: Manifest, schemas: Mapping[str, Table]) -> bool:
     """Whether all that the manifest says was written is still what is stored."""
     for folder in found.artefacts.values():
         if not (Path(warehouse) / folder / artefacts.MANIFEST).is_file():
@@ -215,6 +222,7 @@ def _still_there(spark: SparkSession, warehouse: str, found: Manifest, schemas: 
         table = schemas.get(entry["table"])
         if table is None:
             continue
+        assert spark is not None
         if not tables.exists(spark, warehouse, table):
             return False
         stored = tables.fingerprint(spark, warehouse, table, **entry["where"])

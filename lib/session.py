@@ -64,6 +64,8 @@ def _session_settings(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Executors find the project where the driver has it, as they do Python (PYSPARK_PYTHON).
+        "spark.executorEnv.PYTHONPATH": str(ROOT),
         "spark.ui.enabled": str(settings.ui).lower(),
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
         # Our tables have a handful of log files: Delta's default of 50 tasks to read a log is for huge ones.

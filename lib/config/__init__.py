@@ -435,6 +435,23 @@ class CheckpointSettings(Settings):
     kept: Positive = Field(2, description="checkpoints of one fit; an older one serves when the newest is damaged")
 
 
+class LaunchSettings(Settings):
+    """The processes that train together (lib/training/launch.py). No key of it is part of a model's identity."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="processes, each in a Spark barrier task; 1: the job's own"
+    )
+    stuck_seconds: Annotated[float, Field(ge=1)] = Field(
+        300.0, description="without a step after which a worker writes down where its threads are, and ends"
+    )
+    retries: Annotated[int, Field(ge=0, le=100)] = Field(
+        3, description="times that lost workers are started anew, from the last checkpoint"
+    )
+    slots_seconds: Annotated[float, Field(ge=0)] = Field(
+        120.0, description="to wait until the cluster has as many free task slots as workers"
+    )
+
+
 class Config(Settings):
     """Everything one environment says."""
 
@@ -456,6 +473,7 @@ class Config(Settings):
     shards: ShardsSettings = ShardsSettings()
     feed: FeedSettings = FeedSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    launch: LaunchSettings = LaunchSettings()
 
     @property
     def registry_store(self) -> str:

@@ -9,7 +9,8 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -35,6 +36,21 @@ LONGEST_SLEEP = 10.0
 SAY_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """A round that is not committed yet.
+
+    Attributes:
+        round: what came of it.
+        waiting: what waited when it was planned.
+        seconds: that it took.
+    """
+
+    round: Round
+    waiting: list[Waiting]
+    seconds: float
+
+
 class Crawl:
     """One month's crawl, held by one driver."""
 
@@ -46,7 +62,7 @@ class Crawl:
         self.number = 0
         self.said = 0.0
         self.states: dict[str, HostState] = {}
-        self.committing: tuple[Round, Future[None]] | None = None
+        self.fetched: Fetched | None = None
         # One slot is left to the commit of the round before, which else would wait until the fetching ends.
         self.tasks = max(1, spark.sparkContext.defaultParallelism - 1)
 
@@ -93,35 +109,61 @@ class Crawl:
         waiting = survey(rows, self.frontier.rows_of_all_months(), self.settings)
         shares = deal(limits(waiting, self.settings, self.states), self.tasks)
         if shares:
-            fetched = self._fetch(planned(rows, shares, self.tasks), waiting)
-            self._wait_for_commit()
-            self.committing = (fetched, committer.submit(self._commit, fetched))
-            if self.settings.apis:
-                # The quota is counted in the frontier; it must know of every request before the next is planned.
-                self._wait_for_commit()
+            self._fetch_and_commit(planned(rows, shares, self.tasks), waiting, committer)
             return True
-        if self.committing is not None:
-            self._wait_for_commit()
+        if self.fetched is not None:
+            self._settle()
             return True
         return self._sleep(waiting)
 
+    def _fetch_and_commit(self, requests: DataFrame, waiting: list[Waiting], committer: ThreadPoolExecutor) -> None:
+        """Fetch the next round while the one before is committed."""
+        requests = requests.persist()
+        # Planned before the commit begins: side by side both take longer, and meanwhile nobody fetches.
+        requests.count()
+        commit = committer.submit(self._commit_fetched)
+        fetched = self._fetch(requests, waiting)
+        commit.result()
+        requests.unpersist()
+        self._forget()
+        self.fetched = fetched
+        if self.settings.apis:
+            # The quota is counted in the frontier; it must know of every request before the next is planned.
+            self._settle()
+
     def _rows(self) -> DataFrame:
-        """The frontier, and over it what the round being committed did to its addresses."""
+        """The frontier, and over it what the round that is not committed yet did to its addresses."""
         rows = self.frontier.rows()
-        if self.committing is None:
+        if self.fetched is None:
             return rows
-        newer = self.committing[0].frontier_rows(self.month)
+        newer = self.fetched.round.frontier_rows(self.month)
         return rows.join(F.broadcast(newer.select("url")), "url", how="left_anti").unionByName(newer)
 
-    def _fetch(self, requests: DataFrame, waiting: list[Waiting]) -> Round:
+    def _fetch(self, requests: DataFrame, waiting: list[Waiting]) -> Fetched:
         started = time.monotonic()
         folder = self.folder / f"round-{self.number}"
         fetched = fetch_round(requests, self._with_quotas(waiting), self.settings, self.number, folder)
         self.states |= fetched.states
         host_states.write(self.warehouse, self.month, self.states)
-        self._tell(fetched, waiting, time.monotonic() - started)
         self.number += 1
-        return fetched
+        return Fetched(fetched, waiting, time.monotonic() - started)
+
+    def _settle(self) -> None:
+        """Leave nothing uncommitted."""
+        self._commit_fetched()
+        self._forget()
+
+    def _commit_fetched(self) -> None:
+        """Say how the last round went, and commit it."""
+        if self.fetched is not None:
+            self._tell(self.fetched)
+            self._commit(self.fetched.round)
+
+    def _forget(self) -> None:
+        """Let the committed round's files go, which the plan of the next one was made from."""
+        if self.fetched is not None:
+            shutil.rmtree(self.fetched.round.folder, ignore_errors=True)
+            self.fetched = None
 
     def _commit(self, fetched: Round) -> None:
         """Store a round: pages first, then the frontier."""
@@ -148,14 +190,6 @@ class Crawl:
         earlier = self.frontier.last_months_pages().select("url", *taken)
         same = rows.where("status = 304").drop(*taken).join(earlier, "url", how="inner")
         return fresh.select(PAGES.columns).unionByName(same.select(PAGES.columns))
-
-    def _wait_for_commit(self) -> None:
-        """Let the commit end; only then may its files go, as the plan read them too."""
-        if self.committing is not None:
-            fetched, commit = self.committing
-            commit.result()
-            self.committing = None
-            shutil.rmtree(fetched.folder, ignore_errors=True)
 
     def _with_quotas(self, waiting: list[Waiting]) -> dict[str, HostState]:
         """What the round is told of each host."""
@@ -201,7 +235,7 @@ class Crawl:
     def _give_up_dead_hosts(self) -> None:
         """Fail all that waits on hosts that are not to be asked any more, so that a later run may ask them anew."""
         for error, dead in dead_hosts(self.states.values(), self.settings).items():
-            self._wait_for_commit()
+            self._settle()
             LOG.warning("crawl %s: given up (%s): %s", self.month, error, ", ".join(dead))
             self.frontier.give_up(dead, self.number, error, apis=error in (UNREACHABLE, OVERLOADED))
             self.number += 1
@@ -211,19 +245,20 @@ class Crawl:
     def _budget_spent(self, waiting: list[Waiting]) -> bool:
         return sum(one.asked for one in waiting) >= self.settings.max_pages
 
-    def _tell(self, fetched: Round, waiting: list[Waiting], seconds: float) -> None:
+    def _tell(self, fetched: Fetched) -> None:
         """One line of progress a round."""
-        told = fetched.staged.groupBy("state").agg(
+        told = fetched.round.staged.groupBy("state").agg(
             F.count(F.lit(1)).alias("rows"), F.sum(F.size("links")).alias("links")
         )
         by_state = told.collect()
         counts, links = {row.state: row.rows for row in by_state}, sum(row.links for row in by_state)
         done = sum(count for state, count in counts.items() if state != "waiting")
-        asked = sum(one.asked for one in waiting) + done
-        queue = sum(one.due + one.later for one in waiting) - done
+        asked = sum(one.asked for one in fetched.waiting) + done
+        queue = sum(one.due + one.later for one in fetched.waiting) - done
         LOG.info(
             "crawl %s, round %d: %s pages, %.0f a second; %s so far, %s wait, %s links were found%s",
-            self.month, fetched.number, f"{counts.get('stored', 0):,}", done / max(seconds, 1e-3), f"{asked:,}",
+            self.month, fetched.round.number, f"{counts.get('stored', 0):,}", done / max(fetched.seconds, 1e-3),
+            f"{asked:,}",
             f"{queue:,}", f"{links:,}", "".join(f", {count:,} {state}" for state, count in sorted(counts.items())
                                   if state in ("failed", "forbidden")),
         )  # fmt: skip

@@ -6,9 +6,9 @@ import time
 
 from lib.crawl.throttle import Throttle
 
-# Timers of asyncio come up to a millisecond late. Where that is more than some percent of the delay, the last
+# Timers of asyncio come up to a millisecond late. Where that is more than a percent of the delay, the last
 # millisecond is waited for in steps of the loop, which keep a core busy but let other lanes go on.
-SHORT_DELAY = 0.025
+SHORT_DELAY = 0.1
 TIMER_SECONDS = 0.001
 
 

@@ -58,9 +58,13 @@ def batch_count(rows: int, batch_size: int) -> int:
 
 
 def steps(rows_per_file: Sequence[int], batch_size: int, workers: int) -> int:
-    """Steps an epoch that every worker can take: the fewest batches any of them has."""
+    """Steps of an epoch, the same for every worker: the most batches any of them has. Others end with empty ones.
+
+    Args:
+        batch_size: of one worker.
+    """
     shares = [files_of_worker(len(rows_per_file), worker, workers) for worker in range(workers)]
-    return min(batch_count(sum(rows_per_file[file] for file in share), batch_size) for share in shares)
+    return max(batch_count(sum(rows_per_file[file] for file in share), batch_size) for share in shares)
 
 
 def cursor_after(rows_in_order: Sequence[int], batch_size: int, epoch: int, batches: int) -> Cursor:

@@ -98,8 +98,14 @@ def cursor_after(
     return order.cursor_after([rows[number] for number in numbers], batch_size, epoch, batches_done)
 
 
+def rows_of_worker(artefact: Artefact, split: str, worker: int, workers: int) -> int:
+    """Rows of a worker's files."""
+    rows = _rows_per_file(artefact, split)
+    return sum(rows[number] for number in order.files_of_worker(len(rows), worker, workers))
+
+
 def steps_per_epoch(artefact: Artefact, split: str, batch_size: int, workers: int = 1) -> int:
-    """Steps an epoch, the same for every worker, by the manifest alone."""
+    """Steps an epoch, the same for every worker, by the manifest alone; `batch_size` is one worker's."""
     return order.steps(_rows_per_file(artefact, split), batch_size, workers)
 
 

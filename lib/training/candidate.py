@@ -1,36 +1,31 @@
 """A month's model: trained on a shards artefact, calibrated, written as an artefact that scoring reads."""
 
 import json
-import logging
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
-from lib.config import CheckpointSettings, Config, TrainSettings
+from lib.config import Config
 from lib.errors import UserError
 from lib.lock import only_one
 from lib.model import saved
 from lib.model.architecture import Architecture
-from lib.model.build import ensemble, networks
 from lib.text.vocabulary import Vocabulary
-from lib.training import loop
-from lib.training.checkpoint import CheckpointFolder
+from lib.training import agreement
+from lib.training.cluster import Cluster
 from lib.training.embedding import aligned
-from lib.training.feed import TRAIN, VALIDATION, Feed
-from lib.training.history import Epoch, Listener, TensorBoard
-from lib.training.loop import Training
+from lib.training.members import Trained, Work, train
 from lib.training.shards_feed import ShardsFeed
-from lib.training.temperature import fit_temperature
+from lib.training.strategy import make_strategy
+from lib.training.watchdog import Watchdog
 
-LOG = logging.getLogger(__name__)
 # Facts of the shards that say how rows were made; kept with the model for tracing and for scoring.
 KEPT_FACTS = (
     "months",
@@ -42,8 +37,6 @@ KEPT_FACTS = (
     "vocabulary",
     "word2vec",
 )
-# Between the seeds of two members, so that train.seed 1 and 2 share no member.
-SEED_STEP = 1000
 
 
 @dataclass(frozen=True)
@@ -71,6 +64,12 @@ class Inputs:
         )
 
     @property
+    def contents(self) -> dict[str, str]:
+        """Name -> content of each, which a model's key covers."""
+        contents = {"shards": self.shards.content, "vocabulary": self.vocabulary.content}
+        return contents if self.word2vec is None else {**contents, "word2vec": self.word2vec.content}
+
+    @property
     def words(self) -> Path:
         """The word list that name_ids and cat_ids refer to."""
         source = self.word2vec if self.shards.facts["words_from"] == "word2vec" else self.vocabulary
@@ -81,147 +80,72 @@ class Inputs:
         return source.path("words.parquet")
 
 
-@dataclass(frozen=True)
-class Member:
-    """One network of the model.
+Build = Callable[[ArtefactWriter], None]
 
-    Attributes:
-        epochs: records of the fit on train with validation.
-        refitted: records of the second, on train + validation; empty without one.
+
+def make(config: Config, month: str, key: str, build: Build, *, force: bool) -> Artefact:
+    """The month's model as an artefact; one that is finished already is not made again.
+
+    Args:
+        build: trains and writes; it keeps its checkpoints in `checkpoint_folder`.
     """
-
-    epochs: list[Epoch]
-    refitted: list[Epoch]
-
-    def to_json(self) -> dict[str, Any]:
-        """For the manifest."""
-        return {
-            "best_epoch": loop.best_epoch(self.epochs),
-            "epochs": [epoch.to_json() for epoch in self.epochs],
-            "refit_epochs": [epoch.to_json() for epoch in self.refitted],
-        }
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The outcome of `train`.
-
-    Attributes:
-        model: ready to be saved.
-        temperature: fitted on validation.
-        members: how each network was trained.
-    """
-
-    model: keras.Model
-    temperature: float
-    members: list[Member]
-
-
-def make(config: Config, inputs: Inputs, month: str, key: str, *, force: bool) -> Artefact:
-    """Train the month's model and write it as an artefact; an artefact that is finished already is not made again."""
-    board = Path(config.storage.state) / "tensorboard" / month / key
-    checkpoints = Path(config.storage.state) / "checkpoints" / month / key
-
-    def write(writer: ArtefactWriter) -> None:
-        architecture = Architecture.of_shards(inputs.shards.facts, config.model)
-        vectors = _vectors(config, inputs)
-        work = Work(
-            config.train,
-            architecture,
-            lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed, config.feed),
-            vectors,
-            board if config.train.tensorboard else None,
-            checkpoints,
-            config.checkpoint,
-        )
-        _write(writer, config, inputs, architecture, train(work))
-
+    checkpoints = checkpoint_folder(config, month, key)
     # Two trainings of one model would take turns at deleting each other's checkpoints.
     with only_one(checkpoints.with_suffix(".lock"), f"the model of {month} with key {key} is being trained"):
         if force:
             shutil.rmtree(checkpoints, ignore_errors=True)
-        made = artefacts.make(config.storage.warehouse, saved.KIND, month, key, write, force=force)
+        made = artefacts.make(config.storage.warehouse, saved.KIND, month, key, build, force=force)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return made
 
 
-@dataclass(frozen=True)
-class Work:
-    """What `train` does, and with what.
+def checkpoint_folder(config: Config, month: str, key: str) -> Path:
+    """Where a model's checkpoints are while it is trained: in the warehouse, which every host has."""
+    return Path(config.storage.warehouse) / "checkpoints" / month / key
 
-    Attributes:
-        settings: of every member, but for the seed.
-        architecture: of every member.
-        feed: seed -> the rows, in the order that the seed gives.
-        vectors: start values of the word table; None for random ones.
-        board: folder for TensorBoard; None for none.
-        checkpoints: folder for those of all fits; None for none.
-        saving: how often, and how many are kept.
+
+def build(
+    writer: ArtefactWriter, config: Config, inputs: Inputs, month: str, key: str, cluster: Cluster
+) -> None:  # fmt: skip
+    """Train in this process, alone or as one worker of a cluster; the chief writes the model.
+
+    Args:
+        writer: of the model; only the chief's is written to.
+        cluster: this process's place.
+
+    Raises:
+        UserError: a worker has other code, shards or settings, or as `loop.fit` does.
     """
-
-    settings: TrainSettings
-    architecture: Architecture
-    feed: Callable[[int], Feed]
-    vectors: NDArray[Any] | None = None
-    board: Path | None = None
-    checkpoints: Path | None = None
-    saving: CheckpointSettings = field(default_factory=CheckpointSettings)
-
-    def seeds(self) -> list[int]:
-        """One for each member; those of another `train.seed` are others."""
-        return [self.settings.seed + SEED_STEP * number for number in range(self.architecture.settings.members)]
-
-    def start(self, seed: int, rows: int) -> Training:
-        """A fresh network that will see that many rows an epoch."""
-        seeded = self.settings.model_copy(update={"seed": seed})
-        steps = loop.steps_of(rows, seeded, seeded.epochs)
-        return loop.start(lambda: networks(self.architecture, self.vectors), seeded, steps)
-
-    def listeners(self, name: str) -> list[Listener]:
-        """Who is told of a fit's epochs."""
-        return [TensorBoard(self.board / name)] if self.board else []
-
-    def checkpoints_of(self, name: str) -> loop.Saving | None:
-        """Where a fit's checkpoints are kept."""
-        if self.checkpoints is None:
-            return None
-        return loop.Saving(CheckpointFolder(self.checkpoints / name, self.saving.kept), self.saving.seconds)
+    board = Path(config.storage.state) / "tensorboard" / month / key
+    architecture = Architecture.of_shards(inputs.shards.facts, config.model)
+    vectors = _vectors(config, inputs)
+    watchdog = Watchdog(config.launch.stuck_seconds if cluster.workers > 1 else None)
+    work = Work(
+        config.train,
+        architecture,
+        lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed, config.feed, cluster),
+        vectors,
+        board if config.train.tensorboard and cluster.chief else None,
+        checkpoint_folder(config, month, key),
+        config.checkpoint,
+        cluster,
+        watchdog,
+        {"content of the shards": inputs.shards.content},
+    )
+    with watchdog:
+        trained = train(work)
+    if cluster.chief:
+        _write(writer, config, inputs, architecture, trained)
+        writer.facts["workers"] = cluster.workers
+    # Nobody leaves before the chief is done: TensorFlow ends a process whose peers are gone.
+    if cluster.workers > 1:
+        agreement.gathered(make_strategy(config.train.replicas, cluster), np.zeros(1, np.int32))
 
 
-def train(work: Work) -> Trained:
-    """Fit each member on train with validation, the temperature on validation; then perhaps refit on both."""
-    fits = [_fit(work, seed) for seed in work.seeds()]
-    model = ensemble([network for network, _ in fits], work.architecture)
-    feed = work.feed(work.settings.seed)
-    temperature = 1.0
-    if feed.rows(VALIDATION):
-        rows = work.settings.temperature_rows
-        temperature = fit_temperature(*loop.sample_logits(model, feed, VALIDATION, rows))
-    else:
-        LOG.warning("no validation rows: the last epoch is kept, and confidences are not calibrated")
-    histories = [epochs for _, epochs in fits]
-    if not work.settings.refit or not feed.rows(VALIDATION):
-        return Trained(model, temperature, [Member(epochs, []) for epochs in histories])
-    # Done with; their memory stays taken, as TensorFlow keeps every traced custom gradient (lib/model/layers/bag.py).
-    del model, fits
-    again = [_refit(work, seed, epochs) for seed, epochs in zip(work.seeds(), histories, strict=True)]
-    members = [Member(epochs, refitted) for epochs, (_, refitted) in zip(histories, again, strict=True)]
-    return Trained(ensemble([network for network, _ in again], work.architecture), temperature, members)
-
-
-def _fit(work: Work, seed: int) -> tuple[keras.Model, list[Epoch]]:
-    feed = work.feed(seed)
-    training = work.start(seed, feed.rows(TRAIN))
-    name = f"fit-{seed}"
-    return training.model, loop.fit(training, feed, work.listeners(name), work.checkpoints_of(name))
-
-
-def _refit(work: Work, seed: int, epochs: list[Epoch]) -> tuple[keras.Model, list[Epoch]]:
-    """A fresh network on train + validation, for the epochs that were best on validation."""
-    feed, both = work.feed(seed), f"{TRAIN}+{VALIDATION}"
-    training = work.start(seed, feed.rows(both))
-    name, best = f"refit-{seed}", loop.best_epoch(epochs)
-    return training.model, loop.refit(training, feed, both, best, work.listeners(name), work.checkpoints_of(name))
+def join(config: Config, inputs: Inputs, month: str, key: str, cluster: Cluster) -> None:
+    """Train beside a chief that makes the artefact; raises as `build` does."""
+    folder = artefacts.folder(config.storage.warehouse, saved.KIND, month, key)
+    build(ArtefactWriter(folder), config, inputs, month, key, cluster)
 
 
 def summary(artefact: Artefact) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Checkpoints on disk: written whole or not at all, the last few kept, a damaged one passed over.
 
-A checkpoint is a folder `<step>` with `arrays.npz`, each array with its CRC, and `state.json`, which names the size of
-the former. It is written under another name and renamed when all of it is on the disk, so a kill at any moment leaves
-the ones before. Nothing in it is a pickle.
+A checkpoint is a folder `<step>`, or `<step>-epoch` at an epoch's edge, with `arrays.npz`, each array with its CRC, and
+`state.json`, which names the size of the former. It is written under another name and renamed when all of it is on the
+disk, so a kill at any moment leaves the ones before. Nothing in it is a pickle.
 """
 
 import json
@@ -24,6 +24,8 @@ from lib.errors import UserError
 LOG = logging.getLogger(__name__)
 ARRAYS, STATE = "arrays.npz", "state.json"
 PART = ".part"
+# Ends the name of a checkpoint at an epoch's edge.
+EPOCH = "-epoch"
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,18 @@ class Checkpoint:
         step: steps taken.
         arrays: name -> values of every variable.
         facts: everything else, as JSON values.
+        edge: whether it lies between two epochs, where any number of workers can go on from.
     """
 
     step: int
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any]
+    edge: bool
+
+    @property
+    def name(self) -> str:
+        """Of its folder; they sort by step."""
+        return f"{self.step:012d}{EPOCH if self.edge else ''}"
 
 
 @dataclass(frozen=True)
@@ -47,23 +56,23 @@ class CheckpointFolder:
 
     Attributes:
         folder: where they lie; nothing else does.
-        kept: how many are kept.
+        kept: how many are kept; the newest of an epoch's edge is kept besides.
     """
 
     folder: Path
     kept: int
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write it, then delete all but the newest `kept`.
+        """Write it, then delete those that are not to be kept.
 
         Raises:
             UserError: it cannot be written (a full disk, say); those there are stay as they are.
         """
-        part = self.folder / f"{checkpoint.step:012d}-{uuid.uuid4().hex}{PART}"
+        part = self.folder / f"{checkpoint.name}-{uuid.uuid4().hex}{PART}"
         try:
             part.mkdir(parents=True)
             _write(part, checkpoint)
-            place = self.folder / f"{checkpoint.step:012d}"
+            place = self.folder / checkpoint.name
             # One of the same step is there when the last steps of an epoch were done anew: it is the same, or damaged.
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
@@ -76,27 +85,38 @@ class CheckpointFolder:
             ) from None
         self._delete_old()
 
-    def latest(self) -> Checkpoint | None:
-        """The newest one that is whole; None if there is none."""
+    def latest(self, *, edge: bool = False) -> Checkpoint | None:
+        """The newest one that is whole, or the newest of an epoch's edge; None if there is none."""
         for place in reversed(self._places()):
+            if edge and not place.name.endswith(EPOCH):
+                continue
             try:
                 return _read(place)
             except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
                 LOG.warning("checkpoint %s is damaged (%s) and is passed over", place, error)
         return None
 
-    def clear(self) -> None:
-        """Delete them all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def delete_after(self, step: int) -> None:
+        """Delete those of later steps: the training goes on from this one, another way."""
+        for place in self._places():
+            if _step(place) > step:
+                shutil.rmtree(place, ignore_errors=True)
 
     def _places(self) -> list[Path]:
         """Finished checkpoints, oldest first."""
-        return sorted(place for place in self.folder.glob("*") if place.name.isdigit())
+        return sorted(place for place in self.folder.glob("*") if place.name.removesuffix(EPOCH).isdigit())
 
     def _delete_old(self) -> None:
+        places = self._places()
+        edges = [place for place in places if place.name.endswith(EPOCH)]
+        kept = {*places[-self.kept :], *edges[-1:]}
         # What a killed run was writing is of no use; only one run writes here (lib/lock.py).
-        for place in [*self._places()[: -self.kept], *self.folder.glob(f"*{PART}")]:
+        for place in [*(place for place in places if place not in kept), *self.folder.glob(f"*{PART}")]:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _step(place: Path) -> int:
+    return int(place.name.removesuffix(EPOCH))
 
 
 def _write(place: Path, checkpoint: Checkpoint) -> None:
@@ -119,7 +139,8 @@ def _read(place: Path) -> Checkpoint:
     if arrays.stat().st_size != record["bytes"]:
         raise ValueError(f"{ARRAYS} has {arrays.stat().st_size} bytes of {record['bytes']}")
     with np.load(arrays, allow_pickle=False) as stored:
-        return Checkpoint(int(record["step"]), {name: stored[name] for name in stored.files}, dict(record["facts"]))
+        arrays_by_name = {name: stored[name] for name in stored.files}
+    return Checkpoint(int(record["step"]), arrays_by_name, dict(record["facts"]), place.name.endswith(EPOCH))
 
 
 def _to_disk(place: Path) -> None:

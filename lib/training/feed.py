@@ -17,10 +17,18 @@ class Feed(Protocol):
     """Batches of splits; a split may be several joined with '+', such as train+validation."""
 
     def rows(self, split: str) -> int:
-        """Rows of an epoch."""
+        """Rows of an epoch, over all workers."""
+
+    def steps(self, split: str) -> int:
+        """Batches of an epoch: as many for each worker."""
+
+    def whole(self) -> "Feed":
+        """A feed of all rows, whichever worker reads them."""
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Any:
-        """A tf.data.Dataset of dicts of tensors [batch, …], the columns of COLUMNS; the last may be smaller.
+        """A tf.data.Dataset of dicts of tensors [batch, …], the columns of COLUMNS; this worker's rows, each once.
+
+        The last batch may be smaller, and where another worker has more rows the last ones may be empty.
 
         Args:
             epoch: decides the order of a train split.
@@ -39,6 +47,14 @@ class MemoryFeed:
     def rows(self, split: str) -> int:
         """Length of the arrays."""
         return sum(len(self.splits[part]["label"]) if part in self.splits else 0 for part in split.split("+"))
+
+    def steps(self, split: str) -> int:
+        """All rows, batch by batch."""
+        return -(-self.rows(split) // self.batch_size)
+
+    def whole(self) -> "MemoryFeed":
+        """It is: nobody shares it."""
+        return self
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Any:
         """Rows in a new order each epoch where training reads them, in order elsewhere."""

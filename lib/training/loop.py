@@ -1,6 +1,5 @@
 """What trainings are made of: a fit with validation and early stopping, and a refit of so many epochs without."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config import TrainSettings
 from lib.model.architecture import MAIN_HEAD
 from lib.training.feed import TRAIN, Feed
 from lib.training.history import Epoch, Listener
@@ -17,12 +15,7 @@ from lib.training.start import Training, start
 from lib.training.step import AnyBatch, inputs_of
 from lib.training.stopping import BestWeights
 
-__all__ = ["Saving", "Training", "best_epoch", "fit", "measure", "refit", "sample_logits", "start", "steps_of"]
-
-
-def steps_of(rows: int, settings: TrainSettings, epochs: int) -> int:
-    """Steps of a training, the last batch of an epoch being smaller."""
-    return math.ceil(rows / settings.batch_size) * epochs
+__all__ = ["Saving", "Training", "best_epoch", "fit", "measure", "refit", "sample_logits", "start"]
 
 
 def fit(

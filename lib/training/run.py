@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lib.errors import UserError
 from lib.model.architecture import HEADS
-from lib.training import state
+from lib.training import agreement, state
 from lib.training.checkpoint import Checkpoint, CheckpointFolder
 from lib.training.feed import VALIDATION, Feed
 from lib.training.history import Epoch, Listener, Measured, measured
@@ -32,11 +32,11 @@ FETCH_STEPS = 16
 
 @dataclass(frozen=True)
 class Saving:
-    """Where a run keeps its checkpoints, and when.
+    """Where a run keeps its checkpoints, and when. Every worker reads them, the chief alone writes.
 
     Attributes:
         folder: of this run alone.
-        seconds: between two of them; at the end of a run there is always one.
+        seconds: between two of them, and between two of an epoch's edge; at the end of a run there is always one.
     """
 
     folder: CheckpointFolder
@@ -120,7 +120,7 @@ class Run:
         self.best, self.listeners, self.saving = best, listeners, saving
         self.history: list[Epoch] = []
         self.under_way = Pass(1)
-        self.saved = time.monotonic()
+        self.saved = self.saved_edge = time.monotonic()
 
     def complete(self) -> list[Epoch]:
         """Train to the end; the model ends with the weights that are to be used.
@@ -131,7 +131,8 @@ class Run:
         if self._resume():
             return self.history
         done = sum(epoch.rows for epoch in self.history) + int(self.under_way.sums[3])
-        with TrainingProgress(self.feed.rows(self.split) * self.epochs, self.label, done) as progress:
+        rows = self.feed.rows(self.split) * self.epochs
+        with TrainingProgress(rows, self.label, done) as progress:
             while not self.ended:
                 self._epoch(progress)
         if self.best is not None:
@@ -187,6 +188,7 @@ class Run:
             run.pending.append(training.steps.train(batch))
             run.batches = number
             training.done += 1
+            training.watchdog.step()
             if training.average is not None:
                 training.average.after_step(training.done)
             if number % FETCH_STEPS == 0:
@@ -231,7 +233,9 @@ class Run:
         )
 
     def _save_if_due(self) -> None:
-        if self.saving is None or time.monotonic() - self.saved < self.saving.seconds:
+        edge = self.under_way.batches == 0
+        last = self.saved_edge if edge else self.saved
+        if self.saving is None or not self._writes or time.monotonic() - last < self.saving.seconds:
             return
         average, best = self.training.average, self.best
         arrays = state.captured(self.training.variables)
@@ -239,23 +243,29 @@ class Run:
             arrays |= {f"best/{number:04d}": value for number, value in enumerate(best.weights)}
         facts = {
             "finished": False,
+            "workers": self.training.cluster.workers,
             "pass": self.under_way.facts(),
             "history": [epoch.to_json() for epoch in self.history],
             "average_updates": average.updates if average is not None else 0,
             "best": best.facts() if best is not None else None,
         }
-        self._save(arrays, facts)
+        self._save(arrays, facts, edge)
 
     def _save_finished(self) -> None:
         """The model alone: all that is asked of a run that has ended."""
-        if self.saving is not None:
+        if self._writes:
             history = [epoch.to_json() for epoch in self.history]
-            self._save(state.captured(self._model_variables), {"finished": True, "history": history})
+            self._save(state.captured(self._model_variables), {"finished": True, "history": history}, True)
 
-    def _save(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    @property
+    def _writes(self) -> bool:
+        return self.saving is not None and self.training.cluster.chief
+
+    def _save(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], edge: bool) -> None:
         assert self.saving is not None
-        self.saving.folder.save(Checkpoint(self.training.done, arrays, facts))
+        self.saving.folder.save(Checkpoint(self.training.done, arrays, facts, edge))
         self.saved = time.monotonic()
+        self.saved_edge = self.saved if edge else self.saved_edge
 
     @property
     def _model_variables(self) -> dict[str, Any]:
@@ -263,7 +273,7 @@ class Run:
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint, if there is one; True when the run had ended."""
-        found = self.saving.folder.latest() if self.saving is not None else None
+        found = self._found()
         if found is None:
             return False
         assert self.saving is not None
@@ -287,10 +297,32 @@ class Run:
         )  # fmt: skip
         return False
 
+    def _found(self) -> Checkpoint | None:
+        """The checkpoint that all workers go on from."""
+        if self.saving is None:
+            return None
+        folder, training = self.saving.folder, self.training
+        workers = training.cluster.workers
+        found = folder.latest()
+        others = found is not None and not found.edge and found.facts["workers"] != workers
+        if found is not None and others:
+            # Another number of workers reads the rows of an epoch in another order, so that some would come twice.
+            LOG.warning(
+                "%s was in the middle of an epoch with %d workers; now there are %d, so it goes on at the epoch's edge",
+                self.label, found.facts["workers"], workers,
+            )  # fmt: skip
+            found = folder.latest(edge=True)
+        step = found.step if found is not None else 0
+        agreement.check(training.steps.strategy, training.cluster, {f"checkpoint of {self.label}": f"step {step}"})
+        if others and training.cluster.chief:
+            folder.delete_after(step)
+        return found
+
 
 def measure(training: Training, feed: Feed, split: str) -> Measured:
     """The model on a whole split."""
     sums = np.zeros((len(HEADS), len(MEASURED)))
     for batch in feed.batches(split, 0):
         sums += training.steps.measure(batch).numpy()
+        training.watchdog.step()
     return measured(sums)

@@ -1,6 +1,6 @@
-"""Feeds the loop from a shards artefact."""
+"""Feeds the loop from a shards artefact: to each worker its own files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,35 +8,63 @@ import tensorflow as tf
 
 from lib.artefact import Artefact
 from lib.config import FeedSettings
-from lib.feed import order, reader
-from lib.training.feed import COLUMNS
+from lib.errors import UserError
+from lib.feed import columns, order, reader
+from lib.shards.row import lengths
+from lib.training.cluster import Cluster
+from lib.training.feed import COLUMNS, TRAIN
 
 
 @dataclass(frozen=True)
 class ShardsFeed:
-    """Reads a shards artefact.
+    """Reads a worker's part of a shards artefact.
 
     Attributes:
         shards: the artefact.
-        batch_size: rows a batch, over all replicas.
+        batch_size: rows a step, over all workers.
         seed: of the order of files and rows.
         feed: how much is read ahead.
+        cluster: who reads which files.
+
+    Raises:
+        UserError: the batch cannot be shared evenly, or there is a worker without a file to train on.
     """
 
     shards: Artefact
     batch_size: int
     seed: int
     feed: FeedSettings
+    cluster: Cluster = field(default_factory=Cluster)
+
+    def __post_init__(self) -> None:
+        workers = self.cluster.workers
+        if self.batch_size % workers:
+            raise UserError(
+                f"train.batch_size {self.batch_size} cannot be shared by {workers} workers; make it a multiple"
+            )
+        files = int(self.shards.facts["splits"][TRAIN]["files"])
+        if files < workers:
+            raise UserError(
+                f"{self.shards.folder} has {files} files to train on, too few for {workers} workers; use {files} "
+                f"workers at most, or set shards.file_multiple to {workers} and make the shards again"
+            )
 
     def rows(self, split: str) -> int:
         """From the artefact's facts."""
         return sum(int(self.shards.facts["splits"][part]["rows"]) for part in split.split("+"))
 
+    def steps(self, split: str) -> int:
+        """From the artefact's facts too, so that no worker needs to ask another."""
+        return sum(self._steps_of_each(split))
+
+    def whole(self) -> "ShardsFeed":
+        """All rows, whoever reads them."""
+        return ShardsFeed(self.shards, self.batch_size, self.seed, self.feed)
+
     def batches(self, split: str, epoch: int, done: int = 0) -> Any:
         """Batches of joined splits come in a random order of the splits, each batch from one of them."""
-        parts = [part for part in split.split("+") if self.rows(part)]
-        counts = [order.batch_count(self.rows(part), self.batch_size) for part in parts]
-        source = order.mixed_splits(counts, self.seed, epoch)
+        source = order.mixed_splits(self._steps_of_each(split), self.seed, epoch)
+        parts = self._parts(split)
         taken = np.bincount(source[:done], minlength=len(parts))
         read = [self._of_split(part, epoch, int(number)) for part, number in zip(parts, taken, strict=True)]
         if len(read) == 1:
@@ -44,9 +72,36 @@ class ShardsFeed:
         chosen = tf.data.Dataset.from_tensor_slices(source[done:])
         return tf.data.Dataset.choose_from_datasets(read, chosen, stop_on_empty_dataset=False)
 
+    def _parts(self, split: str) -> list[str]:
+        return [part for part in split.split("+") if self.rows(part)]
+
+    def _steps_of_each(self, split: str) -> list[int]:
+        return [
+            reader.steps_per_epoch(self.shards, part, self._own_batch, self.cluster.workers)
+            for part in self._parts(split)
+        ]
+
+    @property
+    def _own_batch(self) -> int:
+        return self.batch_size // self.cluster.workers
+
     def _of_split(self, split: str, epoch: int, done: int) -> Any:
-        at = {"seed": self.seed, "epoch": epoch}
-        cursor = reader.cursor_after(self.shards, split, self.batch_size, batches_done=done, **at)
-        return reader.batches(
-            self.shards, split, self.batch_size, columns=COLUMNS, cursor=cursor, feed=self.feed, **at
+        """This worker's batches, and empty ones up to the number of steps."""
+        at = {"seed": self.seed, "epoch": epoch, "worker": self.cluster.worker, "workers": self.cluster.workers}
+        rows = reader.rows_of_worker(self.shards, split, self.cluster.worker, self.cluster.workers)
+        own = order.batch_count(rows, self._own_batch)
+        missing = reader.steps_per_epoch(self.shards, split, self._own_batch, self.cluster.workers) - max(own, done)
+        if not rows:
+            return self._empty().repeat(missing)
+        cursor = reader.cursor_after(self.shards, split, self._own_batch, batches_done=min(done, own), **at)
+        read = reader.batches(
+            self.shards, split, self._own_batch, columns=COLUMNS, cursor=cursor, feed=self.feed, **at
         )  # fmt: skip
+        return read.concatenate(self._empty().repeat(missing)) if missing else read
+
+    def _empty(self) -> Any:
+        """One batch without rows."""
+        kinds = columns.signature(COLUMNS, lengths(self.shards.facts))
+        return tf.data.Dataset.from_tensors(
+            {name: tf.zeros([0, *kind.shape[1:]], kind.dtype) for name, kind in kinds.items()}
+        )

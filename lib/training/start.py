@@ -1,7 +1,7 @@
 """Everything a training moves, made in the right order and place: seeds, strategy, model, optimizer, compiled steps."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -11,9 +11,11 @@ from lib.config import TrainSettings
 from lib.model.build import Networks
 from lib.training import state
 from lib.training.average import Average
+from lib.training.cluster import Cluster
 from lib.training.optimizer import Optimizer
 from lib.training.step import Steps
 from lib.training.strategy import make_strategy, prepare
+from lib.training.watchdog import Watchdog
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Training:
     Attributes:
         model, steps, optimizer: made in the strategy's scope.
         average: of the weights, if asked for.
+        cluster: who trains.
+        watchdog: told of each step.
         done: steps taken so far.
     """
 
@@ -31,6 +35,8 @@ class Training:
     optimizer: Optimizer
     settings: TrainSettings
     average: Average | None
+    cluster: Cluster = field(default_factory=Cluster)
+    watchdog: Watchdog = field(default_factory=Watchdog)
     done: int = 0
 
     @property
@@ -44,18 +50,25 @@ class Training:
         return state.variables(self.steps.networks, self.optimizer, self.average)
 
 
-def start(make_networks: Callable[[], Networks], settings: TrainSettings, total_steps: int) -> Training:
+def start(
+    make_networks: Callable[[], Networks], settings: TrainSettings, total_steps: int, cluster: Cluster | None = None,
+    watchdog: Watchdog | None = None,
+) -> Training:  # fmt: skip
     """Seed everything, then make the model, its optimizer and its compiled steps under the configured strategy.
 
     Args:
         make_networks: builds the model; called inside the strategy's scope.
         total_steps: of the whole training, for the schedule.
+        cluster: who trains; None: this process alone.
+        watchdog: ends a process that takes no step any more; None: nobody does.
     """
+    cluster = cluster or Cluster()
     prepare(settings.seed, settings.deterministic)
-    strategy = make_strategy(settings.replicas)
+    strategy = make_strategy(settings.replicas, cluster)
     with strategy.scope():
         made = make_networks()
         model = made.scoring
         optimizer = Optimizer(model, settings, total_steps)
         average = None if settings.average is None else Average(model, settings.average)
-    return Training(model, Steps(strategy, made, optimizer, settings), optimizer, settings, average)
+    steps = Steps(strategy, made, optimizer, settings)
+    return Training(model, steps, optimizer, settings, average, cluster, watchdog or Watchdog())

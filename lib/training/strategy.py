@@ -1,12 +1,14 @@
-"""Where a training runs: one device, or several of this machine that share each batch."""
+"""Where a training runs: one device, several of this machine that share each batch, or several processes."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from lib.errors import UserError
+from lib.training.cluster import Cluster
 
 Tensor = Any
 
@@ -18,12 +20,14 @@ def prepare(seed: int, deterministic: bool) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def make_strategy(replicas: int) -> Any:
-    """The strategy for that many replicas: GPUs if there are enough, else logical CPUs.
+def make_strategy(replicas: int, cluster: Cluster) -> Any:
+    """The strategy for that many replicas in each worker: GPUs if there are enough, else logical CPUs.
 
     Raises:
-        UserError: TensorFlow has started with fewer devices.
+        UserError: TensorFlow has started with fewer devices, or this worker's port is taken.
     """
+    if cluster.workers > 1:
+        return _of_workers(replicas, cluster)
     if replicas == 1:
         return tf.distribute.get_strategy()
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
@@ -31,13 +35,36 @@ def make_strategy(replicas: int) -> Any:
     return tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]])
 
 
+@cache
+def _of_workers(replicas: int, cluster: Cluster) -> Any:
+    """One strategy for all trainings of this process: a process can join its cluster once."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if len(gpus) < replicas and replicas > 1:
+        raise UserError(
+            f"train.replicas is {replicas} but worker {cluster.worker} has {len(gpus)} GPUs; lower train.replicas, or "
+            "use more workers: without GPUs a worker is one replica"
+        )
+    if gpus:
+        tf.config.set_visible_devices(gpus[:replicas], "GPU")
+    cluster.check_port()
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker", task_id=cluster.worker, rpc_layer="grpc",
+        num_accelerators={"GPU": min(replicas, len(gpus))},
+    )  # fmt: skip
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
 def replica_part(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """This replica's contiguous part of the global batch; parts differ by at most one row."""
+    """This replica's contiguous part of its worker's batch; parts differ by at most one row."""
     context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
+    if context.num_replicas_in_sync == 1:
+        return dict(batch)
+    replicas = len(context.strategy.extended.worker_devices)
     if replicas == 1:
         return dict(batch)
-    index = context.replica_id_in_sync_group
+    # Replicas are numbered over all workers, each worker's own one after another.
+    index = context.replica_id_in_sync_group % replicas
     # Cut where the batch lies, so that only the part travels to the replica's device.
     with tf.device("CPU:0"):
         rows = tf.shape(next(iter(batch.values())))[0]

@@ -15,7 +15,7 @@ from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Outcome, Stage, run_stage
 from lib.model import saved
-from lib.training import candidate, loop
+from lib.training import candidate, loop, members
 from lib.training.step import inputs_of
 from tests.training import month, toy
 
@@ -51,19 +51,18 @@ def test_a_month_is_trained_registered_and_skipped(spark: SparkSession, tmp_path
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artefact, np.ndarray]:
     """A saved model, and what the model in memory said of four rows."""
     config = month.config(tmp_path_factory.mktemp("saved"), members=2, epochs=1, tensorboard=False)
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, month.artefacts(config.storage.warehouse))
     seen: list[np.ndarray] = []
 
-    original = candidate.train
+    original = members.train
 
-    def watched(*arguments: Any) -> candidate.Trained:
+    def watched(*arguments: Any) -> members.Trained:
         trained = original(*arguments)
         seen.append(trained.model(inputs_of(toy.rows(4, 9)))["output"].numpy())
         return trained
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidate, "train", watched)
-        artefact_made = candidate.make(config, inputs, month.MONTH, "k", force=False)
+        artefact_made = month.model(config)
     return artefact_made, seen[0]
 
 
@@ -75,8 +74,7 @@ def test_the_saved_model_says_what_the_trained_one_said(made: tuple[Artefact, np
 
 def test_members_are_trained_from_seeds_of_their_own(tmp_path: Path) -> None:
     config = month.config(tmp_path, members=3, epochs=2, refit=True, tensorboard=False)
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, month.artefacts(config.storage.warehouse))
-    made = candidate.make(config, inputs, month.MONTH, "k", force=False)
+    made = month.model(config)
     assert len({member["epochs"][0]["loss"] for member in made.facts["members"]}) == 3
     assert [len(member["refit_epochs"]) > 0 for member in made.facts["members"]] == [True] * 3
     assert made.facts["parameters"] == 3 * saved.load(made.folder).model.get_layer("member_1").count_params()
@@ -147,10 +145,7 @@ def test_word_vectors_of_another_width_are_refused(tmp_path: Path) -> None:
 
 def test_a_month_without_validation_is_trained(tmp_path: Path) -> None:
     config = month.config(tmp_path, epochs=1, tensorboard=False, refit=True)
-    inputs = candidate.Inputs.of_shards(
-        config.storage.warehouse, month.artefacts(config.storage.warehouse, validation=0)
-    )
-    facts = candidate.make(config, inputs, month.MONTH, "k", force=False).facts
+    facts = month.model(config, validation=0).facts
     (member,) = facts["members"]
     assert (facts["temperature"], member["best_epoch"], member["refit_epochs"]) == (1.0, 1, [])
     assert loop.best_epoch([]) == 0

@@ -14,6 +14,8 @@ from lib.config import Config
 from lib.shards.row import ROW_SCHEMA, list_array
 from lib.text.grams import GRAMS_SCHEMA
 from lib.text.vocabulary import write_words
+from lib.training import candidate
+from lib.training.cluster import Cluster
 from tests.training import toy
 
 MONTH = "2026-01"
@@ -34,8 +36,12 @@ def config(tmp_path: Path, members: int = 1, **train: Any) -> Config:
     )
 
 
-def artefacts(warehouse: str, *, train: int = 96, validation: int = 40, files: int = 1) -> Artefact:
-    """Make all three; the shards, each split in that many files, are returned."""
+def artefacts(
+    warehouse: str, *, train: int = 96, validation: int = 40, files: int = 1, train_files: list[int] | None = None,
+    validation_files: list[int] | None = None,
+) -> Artefact:  # fmt: skip
+    """Make all three; the shards, each split in that many files or in files of those rows, are returned."""
+    given = {"train": train_files, "validation": validation_files}
     vocabulary = artefact.make(warehouse, "vocabulary", MONTH, "v", _vocabulary)
     word2vec = artefact.make(warehouse, "word2vec", MONTH, "w", _word2vec)
     folders = {
@@ -43,10 +49,17 @@ def artefacts(warehouse: str, *, train: int = 96, validation: int = 40, files: i
         "word2vec": word2vec.folder.relative_to(warehouse).as_posix(),
     }
     splits = {
-        split: [len(part) for part in np.array_split(np.arange(rows), files)] if rows else []
+        split: given.get(split) or [len(part) for part in np.array_split(np.arange(rows), files)] if rows else []
         for split, rows in (("train", train), ("validation", validation), ("test", 0))
     }
     return artefact.make(warehouse, "shards", MONTH, "s", lambda writer: _shards(writer, splits, folders))
+
+
+def model(config: Config, **shape: Any) -> Artefact:
+    """The model of a month with shards of that shape, trained here."""
+    inputs = candidate.Inputs.of_shards(config.storage.warehouse, artefacts(config.storage.warehouse, **shape))
+    build = lambda writer: candidate.build(writer, config, inputs, MONTH, "k", Cluster())  # noqa: E731
+    return candidate.make(config, MONTH, "k", build, force=False)
 
 
 def _vocabulary(writer: ArtefactWriter) -> None:

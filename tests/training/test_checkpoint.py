@@ -13,9 +13,9 @@ from lib.training import checkpoint
 from lib.training.checkpoint import ARRAYS, STATE, Checkpoint, CheckpointFolder
 
 
-def made(step: int) -> Checkpoint:
+def made(step: int, *, edge: bool = False) -> Checkpoint:
     arrays = {"model/0000": np.arange(2000, dtype=np.float32) + step, "model/0001": np.array(step)}
-    return Checkpoint(step, arrays, {"loss": step / 3, "history": []})
+    return Checkpoint(step, arrays, {"loss": step / 3, "history": []}, edge)
 
 
 def steps(folder: Path) -> list[str]:
@@ -34,8 +34,18 @@ def test_the_newest_comes_back_as_it_was_and_older_ones_go(tmp_path: Path) -> No
         np.testing.assert_array_equal(found.arrays[name], values)
         assert found.arrays[name].dtype == values.dtype
     assert steps(folder.folder) == ["100", "9"]
-    folder.clear()
-    assert folder.latest() is None
+
+
+def test_the_newest_of_an_epochs_edge_is_kept_besides(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, kept=2)
+    for step in range(1, 9):
+        folder.save(made(step, edge=step in (2, 4)))
+    assert steps(tmp_path) == ["4-epoch", "7", "8"]
+    edge = folder.latest(edge=True)
+    assert edge is not None
+    assert (edge.step, edge.edge) == (4, True)
+    folder.delete_after(4)
+    assert steps(tmp_path) == ["4-epoch"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty state", "no arrays", "no state", "state is a list"])

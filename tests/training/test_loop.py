@@ -118,9 +118,10 @@ REPLICAS = """
 import json
 import numpy as np
 from lib.training import loop
+from lib.training.cluster import Cluster
 from lib.training.strategy import make_strategy
 from tests.training import toy
-make_strategy(2)
+make_strategy(2, Cluster())
 for replicas in (1, 2):
     training = toy.training(replicas=replicas, clip_norm=0.5, average=0.9, epochs=2)
     history = loop.fit(training, toy.feed(train=65))

@@ -83,7 +83,7 @@ def training(model: dict[str, Any] | None = None, train_rows: int = 200, **setti
     """A training that has not begun."""
     chosen = TrainSettings(**{"batch_size": 32, "epochs": 3, "learning_rate": 0.01, **settings})
     made = architecture(**(model or {}))
-    return loop.start(lambda: networks(made), chosen, loop.steps_of(train_rows, chosen, chosen.epochs))
+    return loop.start(lambda: networks(made), chosen, -(-train_rows // chosen.batch_size) * chosen.epochs)
 
 
 def weights(made: Training) -> list[np.ndarray]:

@@ -1,0 +1,66 @@
+"""Makes sure, before the first step, that all workers train the same thing.
+
+Workers with another code, other shards or another checkpoint would not fail: their gradients have the same shapes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from lib.errors import UserError
+from lib.manifest import package_versions
+from lib.training.cluster import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+# int32 numbers of a digest.
+DIGEST = 4
+
+
+def check(strategy: Any, cluster: Cluster, facts: Mapping[str, str]) -> None:
+    """Compare facts over all workers; every worker must call it with the same names.
+
+    Raises:
+        UserError: names the first fact that is not the same, and the workers that differ from the chief.
+    """
+    if cluster.workers == 1:
+        return
+    own = np.stack([_digest(value) for value in facts.values()])
+    found = gathered(strategy, own)
+    for number, name in enumerate(facts):
+        others = [worker for worker, of in enumerate(found) if not np.array_equal(of[number], found[0][number])]
+        if others:
+            raise UserError(
+                f"the {name} of worker {', '.join(map(str, others))} is not that of worker 0 (here, worker "
+                f"{cluster.worker}: {facts[name][:80]}); give all workers the same and run this stage again"
+            )
+
+
+def gathered(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Each worker's array, in their order [workers, …]."""
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def gather(given: Any) -> Any:
+        return strategy.gather(strategy.run(lambda: tf.identity(given)), axis=0)
+
+    of_replicas = gather(tf.constant(own[None])).numpy()
+    # Each replica of a worker says the same.
+    return np.asarray(of_replicas[:: len(strategy.extended.worker_devices)])
+
+
+@cache
+def code() -> str:
+    """Hash of the code that trains, and of the packages it stands on."""
+    digest = hashlib.sha256(repr(sorted(package_versions().items())).encode())
+    for source in sorted((*ROOT.glob("lib/**/*.py"), *ROOT.glob("schemas/**/*.py"))):
+        digest.update(source.relative_to(ROOT).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _digest(value: str) -> NDArray[np.int32]:
+    return np.frombuffer(hashlib.sha256(value.encode()).digest()[: 4 * DIGEST], dtype=np.int32)

@@ -1,0 +1,157 @@
+"""The networks of one model: how each is fitted, perhaps fitted again on more rows, and joined."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from lib.config import CheckpointSettings, TrainSettings
+from lib.model.architecture import Architecture
+from lib.model.build import ensemble, networks
+from lib.training import agreement, loop
+from lib.training.checkpoint import CheckpointFolder
+from lib.training.cluster import Cluster
+from lib.training.feed import TRAIN, VALIDATION, Feed
+from lib.training.history import Epoch, Listener, TensorBoard
+from lib.training.loop import Training
+from lib.training.temperature import fit_temperature
+from lib.training.watchdog import Watchdog
+
+LOG = logging.getLogger(__name__)
+# Between the seeds of two members, so that train.seed 1 and 2 share no member.
+SEED_STEP = 1000
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of the model.
+
+    Attributes:
+        epochs: records of the fit on train with validation.
+        refitted: records of the second, on train + validation; empty without one.
+    """
+
+    epochs: list[Epoch]
+    refitted: list[Epoch]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "best_epoch": loop.best_epoch(self.epochs),
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "refit_epochs": [epoch.to_json() for epoch in self.refitted],
+        }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of `train`.
+
+    Attributes:
+        model: ready to be saved.
+        temperature: fitted on validation.
+        members: how each network was trained.
+    """
+
+    model: keras.Model
+    temperature: float
+    members: list[Member]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What `train` does, and with what.
+
+    Attributes:
+        settings: of every member, but for the seed.
+        architecture: of every member.
+        feed: seed -> the rows, in the order that the seed gives.
+        vectors: start values of the word table; None for random ones.
+        board: folder for TensorBoard; None for none.
+        checkpoints: folder for those of all fits; None for none.
+        saving: how often, and how many are kept.
+        cluster: who trains.
+        watchdog: told of each step.
+        facts: what all workers must have alike, besides code and settings.
+    """
+
+    settings: TrainSettings
+    architecture: Architecture
+    feed: Callable[[int], Feed]
+    vectors: NDArray[Any] | None = None
+    board: Path | None = None
+    checkpoints: Path | None = None
+    saving: CheckpointSettings = field(default_factory=CheckpointSettings)
+    cluster: Cluster = field(default_factory=Cluster)
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def seeds(self) -> list[int]:
+        """One for each member; those of another `train.seed` are others."""
+        return [self.settings.seed + SEED_STEP * number for number in range(self.architecture.settings.members)]
+
+    def start(self, seed: int, steps: int) -> Training:
+        """A fresh network that will take that many steps an epoch.
+
+        Raises:
+            UserError: a worker trains something else.
+        """
+        seeded = self.settings.model_copy(update={"seed": seed})
+        steps *= seeded.epochs
+        made = loop.start(
+            lambda: networks(self.architecture, self.vectors), seeded, steps, self.cluster, self.watchdog
+        )  # fmt: skip
+        settings = f"{seeded.model_dump_json()} {self.architecture}"
+        alike = {"code": agreement.code(), "configuration": settings, **self.facts}
+        agreement.check(made.steps.strategy, self.cluster, alike)
+        return made
+
+    def listeners(self, name: str) -> list[Listener]:
+        """Who is told of a fit's epochs."""
+        return [TensorBoard(self.board / name)] if self.board else []
+
+    def checkpoints_of(self, name: str) -> loop.Saving | None:
+        """Where a fit's checkpoints are kept."""
+        if self.checkpoints is None:
+            return None
+        return loop.Saving(CheckpointFolder(self.checkpoints / name, self.saving.kept), self.saving.seconds)
+
+
+def train(work: Work) -> Trained:
+    """Fit each member on train with validation, the temperature on validation; then perhaps refit on both."""
+    fits = [_fit(work, seed) for seed in work.seeds()]
+    model = ensemble([network for network, _ in fits], work.architecture)
+    feed = work.feed(work.settings.seed)
+    temperature = 1.0
+    if feed.rows(VALIDATION):
+        rows = work.settings.temperature_rows
+        temperature = fit_temperature(*loop.sample_logits(model, feed.whole(), VALIDATION, rows))
+    else:
+        LOG.warning("no validation rows: the last epoch is kept, and confidences are not calibrated")
+    histories = [epochs for _, epochs in fits]
+    if not work.settings.refit or not feed.rows(VALIDATION):
+        return Trained(model, temperature, [Member(epochs, []) for epochs in histories])
+    # Done with; their memory stays taken, as TensorFlow keeps every traced custom gradient (lib/model/layers/bag.py).
+    del model, fits
+    again = [_refit(work, seed, epochs) for seed, epochs in zip(work.seeds(), histories, strict=True)]
+    members = [Member(epochs, refitted) for epochs, (_, refitted) in zip(histories, again, strict=True)]
+    return Trained(ensemble([network for network, _ in again], work.architecture), temperature, members)
+
+
+def _fit(work: Work, seed: int) -> tuple[keras.Model, list[Epoch]]:
+    feed = work.feed(seed)
+    training = work.start(seed, feed.steps(TRAIN))
+    name = f"fit-{seed}"
+    return training.model, loop.fit(training, feed, work.listeners(name), work.checkpoints_of(name))
+
+
+def _refit(work: Work, seed: int, epochs: list[Epoch]) -> tuple[keras.Model, list[Epoch]]:
+    """A fresh network on train + validation, for the epochs that were best on validation."""
+    feed, both = work.feed(seed), f"{TRAIN}+{VALIDATION}"
+    training = work.start(seed, feed.steps(both))
+    name, best = f"refit-{seed}", loop.best_epoch(epochs)
+    return training.model, loop.refit(training, feed, both, best, work.listeners(name), work.checkpoints_of(name))

@@ -1,0 +1,115 @@
+"""One worker's process, started by a Spark barrier task (lib/training/barrier_task.py): one TensorFlow a process.
+
+What to do comes as one line of JSON on standard input, which stays open as long as the task lives. What became of it
+leaves as the last line of standard output; everything before is the log.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lib import artefact as artefacts
+from lib.artefact import Artefact, ArtefactWriter
+from lib.command import start_logging
+from lib.config import Config
+from lib.errors import UserError
+from lib.training import cluster
+
+# Begins the line that says what became of the work; no line of a log begins so.
+OUTCOME = "\x1eoutcome "
+# Exit statuses: a user's mistake, as every job's; its task is gone.
+MISTAKE, ORPHAN = 2, 3
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is to do: a part of `candidate.build`.
+
+    Attributes:
+        config: as JSON values.
+        shards: folder of the artefact.
+        month, key: of the model.
+        folder, run: of the writer of the model's artefact.
+    """
+
+    config: dict[str, Any]
+    shards: str
+    month: str
+    key: str
+    folder: str
+    run: str
+
+    @staticmethod
+    def of(config: Config, shards: Artefact, month: str, key: str, writer: ArtefactWriter) -> "Assignment":
+        """To train on the shards and write with the writer."""
+        return Assignment(
+            config.model_dump(mode="json"), str(shards.folder.resolve()), month, key, str(writer.folder.resolve()),
+            writer.run,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """As the worker reads it."""
+        return json.dumps(asdict(self)) + "\n"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of it.
+
+    Attributes:
+        error: a user's mistake, as a sentence; empty if there was none.
+        files: of the model, name -> path; of the chief.
+        facts: of the model; of the chief.
+    """
+
+    error: str
+    files: dict[str, str]
+    facts: dict[str, Any]
+
+
+def main() -> int:
+    """Read the assignment, do it, say what became of it; the exit status."""
+    assignment = Assignment(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_task, daemon=True).start()
+    # For an operator who wants to see where a worker is.
+    faulthandler.register(signal.SIGUSR1)
+    try:
+        outcome = _work(assignment)
+    except UserError as error:
+        outcome = Outcome(str(error), {}, {})
+    sys.stderr.flush()
+    print(OUTCOME + json.dumps(asdict(outcome)), flush=True)  # noqa: T201
+    return MISTAKE if outcome.error else 0
+
+
+def _work(assignment: Assignment) -> Outcome:
+    place = cluster.of_environment()
+    start_logging(quiet=not place.chief)
+    # Here, after the thread that ends this process has been started: TensorFlow takes seconds to load.
+    from lib.training import candidate
+
+    writer = ArtefactWriter(Path(assignment.folder))
+    writer.run = assignment.run
+    config = Config.model_validate(assignment.config)
+    inputs = candidate.Inputs.of_shards(config.storage.warehouse, artefacts.load(Path(assignment.shards)))
+    candidate.build(writer, config, inputs, assignment.month, assignment.key, place)
+    return Outcome("", {name: str(path) for name, path in writer.files.items()}, writer.facts)
+
+
+def _end_with_task() -> None:
+    """Standard input ends when the task does, however it does."""
+    sys.stdin.buffer.read()
+    os._exit(ORPHAN)
+
+
+if __name__ == "__main__":
+    status = main()
+    # Not by returning: TensorFlow's own end waits for peers that may be gone.
+    sys.stdout.flush()
+    os._exit(status)
