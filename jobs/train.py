@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from lib import manifest
 from lib.artefact import ArtefactWriter
-from lib.command import run_stage_job
+from lib.command import guarded, run_stage_job
 from lib.config import Config
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.training import cluster
@@ -25,14 +25,14 @@ def run(spark: SparkSession | None, config: Config, month: str, force: bool = Fa
     from lib.training import candidate, launch
 
     shards = manifest.artefact_of(config.storage.warehouse, "shards", month, "shards")
-    sources = candidate.Inputs.of_shards(config.storage.warehouse, shards)
+    inputs = candidate.Inputs.of_shards(config.storage.warehouse, shards)
 
     def work(key: str) -> Outcome:
         def build(writer: ArtefactWriter) -> None:
             if spark is not None and config.launch.workers > 1:
                 launch.train(spark, config, shards, month, key, writer)
             else:
-                candidate.build(writer, config, sources, month, key, cluster.of_environment())
+                candidate.build(writer, config, inputs, month, key, cluster.of_environment())
 
         made = candidate.make(config, month, key, build, force=force)
         figures = candidate.summary(made)
@@ -40,7 +40,7 @@ def run(spark: SparkSession | None, config: Config, month: str, force: bool = Fa
         version = register(config.registry_store, made, figures, settings, name=config.registry.name)
         return Outcome(artefacts={"model": made}, facts={**made.facts, "version": version})
 
-    return run_stage(spark, STAGE, config, month, sources.contents, work, force=force)
+    return run_stage(spark, STAGE, config, month, inputs.contents, work, force=force)
 
 
 def join(_spark: None, config: Config, month: str, force: bool = False) -> None:
@@ -48,12 +48,17 @@ def join(_spark: None, config: Config, month: str, force: bool = False) -> None:
     from lib.training import candidate
 
     shards = manifest.artefact_of(config.storage.warehouse, "shards", month, "shards")
-    sources = candidate.Inputs.of_shards(config.storage.warehouse, shards)
-    if force or not manifest.unchanged(STAGE, config, month, sources.contents):
-        candidate.join(config, sources, month, STAGE.key(config, sources.contents), cluster.of_environment())
+    inputs = candidate.Inputs.of_shards(config.storage.warehouse, shards)
+    if force or not manifest.unchanged(STAGE, config, month, inputs.contents):
+        candidate.join(config, inputs, month, STAGE.key(config, inputs.contents), cluster.of_environment())
+
+
+def main() -> None:
+    """The whole stage, or this host's part of a training that TF_CONFIG describes, which does without Spark."""
+    place = cluster.of_environment()
+    chosen, alone = run if place.chief else join, place.workers == 1
+    run_stage_job("train", __doc__, chosen, short={"workers": "launch.workers"}, session=alone)
 
 
 if __name__ == "__main__":
-    place = cluster.of_environment()
-    alone = place.workers == 1
-    run_stage_job("train", __doc__, run if place.chief else join, short={"workers": "launch.workers"}, session=alone)
+    guarded(main)

@@ -41,6 +41,12 @@ def check(strategy: Any, cluster: Cluster, facts: Mapping[str, str]) -> None:
             )
 
 
+def wait_for_all(strategy: Any, cluster: Cluster) -> None:
+    """Go on when every worker is here. Nobody leaves before: TensorFlow ends a process whose peers are gone."""
+    if cluster.workers > 1:
+        gathered(strategy, np.zeros(1, np.int32))
+
+
 def gathered(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:
     """Each worker's array, in their order [workers, …]."""
 

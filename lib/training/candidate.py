@@ -137,9 +137,7 @@ def build(
     if cluster.chief:
         _write(writer, config, inputs, architecture, trained)
         writer.facts["workers"] = cluster.workers
-    # Nobody leaves before the chief is done: TensorFlow ends a process whose peers are gone.
-    if cluster.workers > 1:
-        agreement.gathered(make_strategy(config.train.replicas, cluster), np.zeros(1, np.int32))
+    agreement.wait_for_all(make_strategy(config.train.replicas, cluster), cluster)
 
 
 def join(config: Config, inputs: Inputs, month: str, key: str, cluster: Cluster) -> None:

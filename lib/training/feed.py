@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from lib.feed import order
+
 # What a step reads of a training row.
 COLUMNS = ("name_ids", "cat_ids", "gram_ids", "gram_weights", "label", "weight")
 TRAIN, VALIDATION = "train", "validation"
@@ -50,7 +52,7 @@ class MemoryFeed:
 
     def steps(self, split: str) -> int:
         """All rows, batch by batch."""
-        return -(-self.rows(split) // self.batch_size)
+        return order.batch_count(self.rows(split), self.batch_size)
 
     def whole(self) -> "MemoryFeed":
         """It is: nobody shares it."""
@@ -61,8 +63,10 @@ class MemoryFeed:
         parts = [self.splits[part] for part in split.split("+")]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
         rows = len(joined["label"])
-        order = np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
-        numbers = tf.data.Dataset.from_tensor_slices(order[done * self.batch_size :]).batch(self.batch_size)
+        chosen_order = (
+            np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)
+        )
+        numbers = tf.data.Dataset.from_tensor_slices(chosen_order[done * self.batch_size :]).batch(self.batch_size)
         held = {name: tf.constant(values) for name, values in joined.items()}
         return numbers.map(lambda chosen: {name: tf.gather(values, chosen) for name, values in held.items()}).prefetch(
             2

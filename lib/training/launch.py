@@ -175,7 +175,7 @@ def _attempt(spark: SparkSession, settings: LaunchSettings, assignment: Assignme
     """Start the workers and follow them to their end; the chief's last message."""
     host = spark.conf.get("spark.driver.host") or "127.0.0.1"
     hub = Hub(socket.create_server((host, 0), backlog=settings.workers))
-    stage = Stage(spark, settings.workers, Seat((host, hub.server.getsockname()[1]), hub.token, assignment))
+    stage = BarrierStage(spark, settings.workers, Seat((host, hub.server.getsockname()[1]), hub.token, assignment))
     try:
         _follow(hub, stage, settings.workers)
     finally:
@@ -191,7 +191,7 @@ def _attempt(spark: SparkSession, settings: LaunchSettings, assignment: Assignme
     return ends[0]
 
 
-def _follow(hub: Hub, stage: "Stage", workers: int) -> None:
+def _follow(hub: Hub, stage: "BarrierStage", workers: int) -> None:
     """Until all have ended, or one has ended badly and the others had time to say why."""
     while len(hub.ends()) < workers:
         hub.look(LOOK_SECONDS)
@@ -202,7 +202,7 @@ def _follow(hub: Hub, stage: "Stage", workers: int) -> None:
             return
 
 
-class Stage:
+class BarrierStage:
     """The barrier stage, in a thread of its own."""
 
     def __init__(self, spark: SparkSession, workers: int, seat: Seat) -> None:

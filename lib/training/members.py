@@ -105,9 +105,10 @@ class Work:
         made = loop.start(
             lambda: networks(self.architecture, self.vectors), seeded, steps, self.cluster, self.watchdog
         )  # fmt: skip
-        settings = f"{seeded.model_dump_json()} {self.architecture}"
-        alike = {"code": agreement.code(), "configuration": settings, **self.facts}
-        agreement.check(made.steps.strategy, self.cluster, alike)
+        if self.cluster.workers > 1:
+            settings = f"{seeded.model_dump_json()} {self.architecture}"
+            alike = {"code": agreement.code(), "configuration": settings, **self.facts}
+            agreement.check(made.steps.strategy, self.cluster, alike)
         return made
 
     def listeners(self, name: str) -> list[Listener]:

@@ -118,6 +118,8 @@ class Run:
     ) -> None:  # fmt: skip
         self.training, self.feed, self.split, self.epochs, self.label = training, feed, split, epochs, label
         self.best, self.listeners, self.saving = best, listeners, saving
+        # What this worker writes to: all read checkpoints, the chief alone makes them.
+        self.written = saving if training.cluster.chief else None
         self.history: list[Epoch] = []
         self.under_way = Pass(1)
         self.saved = self.saved_edge = time.monotonic()
@@ -131,8 +133,7 @@ class Run:
         if self._resume():
             return self.history
         done = sum(epoch.rows for epoch in self.history) + int(self.under_way.sums[3])
-        rows = self.feed.rows(self.split) * self.epochs
-        with TrainingProgress(rows, self.label, done) as progress:
+        with TrainingProgress(self.feed.rows(self.split) * self.epochs, self.label, done) as progress:
             while not self.ended:
                 self._epoch(progress)
         if self.best is not None:
@@ -235,7 +236,7 @@ class Run:
     def _save_if_due(self) -> None:
         edge = self.under_way.batches == 0
         last = self.saved_edge if edge else self.saved
-        if self.saving is None or not self._writes or time.monotonic() - last < self.saving.seconds:
+        if self.written is None or time.monotonic() - last < self.written.seconds:
             return
         average, best = self.training.average, self.best
         arrays = state.captured(self.training.variables)
@@ -253,17 +254,13 @@ class Run:
 
     def _save_finished(self) -> None:
         """The model alone: all that is asked of a run that has ended."""
-        if self._writes:
+        if self.written is not None:
             history = [epoch.to_json() for epoch in self.history]
             self._save(state.captured(self._model_variables), {"finished": True, "history": history}, True)
 
-    @property
-    def _writes(self) -> bool:
-        return self.saving is not None and self.training.cluster.chief
-
     def _save(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], edge: bool) -> None:
-        assert self.saving is not None
-        self.saving.folder.save(Checkpoint(self.training.done, arrays, facts, edge))
+        assert self.written is not None
+        self.written.folder.save(Checkpoint(self.training.done, arrays, facts, edge))
         self.saved = time.monotonic()
         self.saved_edge = self.saved if edge else self.saved_edge
 

@@ -1,7 +1,11 @@
 """TF_CONFIG is read before TensorFlow starts: a mistake in it is one sentence."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 from lib.errors import UserError
 from lib.training.cluster import VARIABLE, Cluster, of_environment
 
+ROOT = Path(__file__).resolve().parents[2]
 ADDRESSES = ["a:3333", "b:3333", "c:3333"]
 
 
@@ -71,3 +76,12 @@ def test_a_taken_port_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"worker 1 cannot listen on port {port}"):
             Cluster(("127.0.0.1:1", f"127.0.0.1:{port}"), 1).check_port()
+
+
+def test_the_job_says_it_in_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "jobs/train.py", "--month", "2026-01"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: "{"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {VARIABLE} is '{{', which cannot be used")

@@ -129,8 +129,7 @@ trained = members.train(work)
 digest = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in trained.model.weights)).hexdigest()
 if place.chief:
     print(json.dumps(["end", digest, trained.temperature]), flush=True)
-if place.workers > 1:
-    agreement.gathered(make_strategy(1, place), np.zeros(1, np.int32))
+agreement.wait_for_all(make_strategy(1, place), place)
 os._exit(0)
 """
 # Of both fits together: two epochs of 25 steps, and one of 30 at least.
@@ -225,3 +224,16 @@ def test_killed_the_losses_and_weights_are_those_of_an_undisturbed_training(
     assert found == {(name, step): loss for name, step, loss in expected[:-1]}
     # Steps done twice gave the same twice, too.
     assert all(found[name, step] == loss for name, step, loss in lines[:-1])
+
+
+def test_another_number_of_workers_goes_on_at_the_epochs_edge(
+    shards: Path, undisturbed: dict[int, list[list[Any]]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = 25
+    # A kill among the lines after step 41, where the losses of 26 to 41 were told and then a checkpoint was written.
+    first = said(shards, tmp_path, killed_after=steps + 18)[1:]
+    rest = said(shards, tmp_path, workers=2)
+    fit = [step for name, step, *_ in rest if name.startswith("fit")]
+    assert first[:steps] == undisturbed[1][1 : 1 + steps]
+    assert fit[0] == steps + 1
+    assert "now there are 2, so it goes on at the epoch's edge" in capfd.readouterr().err

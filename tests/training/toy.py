@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.config import ModelSettings, TrainSettings
+from lib.feed import order
 from lib.model.architecture import Architecture
 from lib.model.build import networks
 from lib.training import loop
@@ -83,7 +84,7 @@ def training(model: dict[str, Any] | None = None, train_rows: int = 200, **setti
     """A training that has not begun."""
     chosen = TrainSettings(**{"batch_size": 32, "epochs": 3, "learning_rate": 0.01, **settings})
     made = architecture(**(model or {}))
-    return loop.start(lambda: networks(made), chosen, -(-train_rows // chosen.batch_size) * chosen.epochs)
+    return loop.start(lambda: networks(made), chosen, order.batch_count(train_rows, chosen.batch_size) * chosen.epochs)
 
 
 def weights(made: Training) -> list[np.ndarray]:
