@@ -81,7 +81,8 @@ def test_a_taken_port_is_named() -> None:
 def test_the_job_says_it_in_one_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "jobs/train.py", "--month", "2026-01"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: "{"}, capture_output=True, text=True, check=False,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: "{"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {VARIABLE} is '{{', which cannot be used")
