@@ -69,6 +69,7 @@ def test_a_cursor_of_other_files_is_refused() -> None:
 
 
 def test_workers_take_the_same_number_of_steps() -> None:
-    # Worker 0 has files of 5 + 5 rows, worker 1 of 4 + 4: batches of 4 are 3 and 2. With 2 steps a row would be dropped.
+    # Worker 0 has files of 5 + 5 rows, worker 1 of 4 + 4: batches of 4 are 3 and 2.
+    # Two steps would drop a row.
     assert steps([5, 4, 5, 4], batch_size=4, workers=2) == 3
     assert steps([5, 4, 5, 4], batch_size=4, workers=1) == 5
