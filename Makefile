@@ -9,7 +9,7 @@ CONF ?= conf/local.yaml
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(LOCK)
-BENCHMARKS := $(filter-out result,$(basename $(notdir $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py)))))
+BENCHMARKS := $(filter-out result synthetic watched workers,$(basename $(notdir $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py)))))
 
 export PYTHONPATH := $(CURDIR)
 export PYSPARK_PYTHON := $(CURDIR)/$(VENV)/bin/python

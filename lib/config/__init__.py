@@ -145,6 +145,11 @@ class TrainSettings(Settings):
 
     optimizer: Literal["adam", "adagrad", "adadelta", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    rate_batch: Positive | None = Field(
+        None,
+        description="rows a step that all rates are meant for: another batch_size changes them in proportion; "
+        "null: they are taken as they are",
+    )
     table_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
         1.0, description="learning rate of the word table as a multiple of the dense weights'"
     )
@@ -176,8 +181,16 @@ class TrainSettings(Settings):
     replicas: Annotated[int, Field(ge=1, le=64)] = Field(1, description="devices that share each batch")
     seed: Count = 0
     deterministic: bool = Field(True, description="the same seed gives the same weights, at some cost on GPUs")
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32", description="of the hidden layers' arithmetic; weights, tables and logits stay float32"
+    )
     temperature_rows: Positive = Field(20_000, description="validation rows the temperature is fitted on, at most")
     tensorboard: bool = Field(True, description="write scalars to <storage.state>/tensorboard")
+
+    @property
+    def rate_scale(self) -> float:
+        """What all rates are multiplied by (Goyal et al.: Accurate, large minibatch SGD, arXiv 1706.02677)."""
+        return 1.0 if self.rate_batch is None else self.batch_size / self.rate_batch
 
 
 class RegistrySettings(Settings):

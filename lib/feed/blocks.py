@@ -93,11 +93,23 @@ def _in_order(paths: Sequence[Path], reader: Iterator[pa.Table]) -> Iterator[tup
     for path in paths:
         wanted = str(path.resolve()).encode()
         while not early[wanted]:
-            table = next(reader, None)
+            table = _next(reader, path)
             if table is None:
                 raise UserError(f"{path} was listed but not read; make the shards again")
             early[table.schema.metadata[PATH_KEY]].append(table)
         yield path, early[wanted].popleft()
+
+
+def _next(reader: Iterator[pa.Table], path: Path) -> pa.Table | None:
+    """The next table of any file; None when there are no more."""
+    try:
+        return next(reader, None)
+    except (OSError, pa.ArrowException) as error:
+        # Read ahead, so it may be a file that comes after the wanted one.
+        raise UserError(
+            f"a file of {path.parent} cannot be read any more ({' '.join(str(error).split())[:300]}); put it back, or "
+            "make the shards again, and run this stage again: it goes on from its last checkpoint"
+        ) from None
 
 
 def arrays(table: pa.Table) -> Block:

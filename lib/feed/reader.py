@@ -46,11 +46,16 @@ def batches(
     workers: int = 1,
     cursor: Cursor | None = None,
     feed: FeedSettings | None = None,
+    mistakes: list[UserError] | None = None,
 ) -> tf.data.Dataset:
     """One worker's batches of one epoch: column -> tensor [batch] or [batch, length]; the last batch may be smaller.
 
     Train files and the rows within each come in an order that (seed, epoch) decides; validation and test in the order
     they are stored. With a cursor the dataset begins at the batch that would have come next.
+
+    Args:
+        mistakes: takes in what goes wrong while the batches are read, which TensorFlow hands on as an error of its own
+            (`as_raised`).
 
     Raises:
         UserError: the split has no rows, a file is missing or cut short, or a column is not what a row has.
@@ -68,7 +73,7 @@ def batches(
 
     def read() -> Iterator[tuple[Block, npt.NDArray[np.int64], int]]:
         paths = listing.paths[start.files_done :]
-        for place, block in enumerate(blocks(paths, columns, widths, settings), start.files_done):
+        for place, block in enumerate(_noted(blocks(paths, columns, widths, settings), mistakes), start.files_done):
             first = skip if place == start.files_done else 0
             rows = _row_order(listing.rows[place], split, seed, epoch, listing.numbers[place])[first:]
             yield block, rows, -(sum(listing.rows[:place]) + first) % batch_size
@@ -79,6 +84,34 @@ def batches(
     # Joins the two parts of a batch that lies across two files; all others pass as they are.
     made = made.rebatch(batch_size, drop_remainder=False)
     return made.prefetch(settings.prefetch) if settings.prefetch else made
+
+
+def as_raised(dataset: tf.data.Dataset, mistakes: Sequence[UserError]) -> Iterator[dict[str, tf.Tensor]]:
+    """The dataset's batches; a mistake that was noted while they were read is raised as itself.
+
+    Raises:
+        UserError: a file went away or changed while it was read.
+    """
+    batches_left = iter(dataset)
+    while True:
+        try:
+            batch = next(batches_left, None)
+        except tf.errors.OpError:
+            if mistakes:
+                raise mistakes[0] from None
+            raise
+        if batch is None:
+            return
+        yield batch
+
+
+def _noted(read: Iterator[Block], mistakes: list[UserError] | None) -> Iterator[Block]:
+    try:
+        yield from read
+    except UserError as error:
+        if mistakes is not None:
+            mistakes.append(error)
+        raise
 
 
 def cursor_after(

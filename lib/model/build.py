@@ -102,7 +102,7 @@ def _with_margins(inputs: Any, heads: dict[str, Any], margins: Any, architecture
         model = keras.Model(inputs, heads, name="catmatch")
         return Networks(model, model)
     blended = {
-        head: Blend(architecture.settings.margin_weight, name=f"{head}_blend")((heads[head], margins))
+        head: Blend(architecture.settings.margin_weight, dtype="float32", name=f"{head}_blend")((heads[head], margins))
         for head in ("text_prod_output", "output")
     }
     scoring = keras.Model(inputs, {**heads, **blended}, name="catmatch")
@@ -144,7 +144,7 @@ def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:
     """The softmax's paths over one table, whose rows hold their numbers side by side; and the margins over another."""
     settings = architecture.settings
     start = keras.initializers.RandomNormal(stddev=settings.gram_spread)
-    kept = GramDropout(settings.gram_dropout, name="gram_dropout")(weights)
+    kept = GramDropout(settings.gram_dropout, dtype="float32", name="gram_dropout")(weights)
     table = WeightedBag(architecture.grams, settings.bag_size + settings.wide_size, start=start, name="gram_table")
     scaled = keras.layers.Rescaling(settings.gram_scale, name="gram_scale")(table((ids, kept)))
     bag = keras.layers.Dropout(settings.bag_dropout, name="bag_dropout")(scaled[:, : settings.bag_size])
@@ -159,7 +159,7 @@ def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:
 def _margins(ids: Tensor, weights: Tensor, architecture: Architecture) -> Tensor:
     """[batch, classes]; all of a name's grams vote: dropping some while training made it worse."""
     table = WeightedBag(architecture.grams, architecture.classes, start=keras.initializers.Zeros(), name=MARGIN_TABLE)
-    return Margin(name=MARGIN)(table((ids, weights)))
+    return Margin(dtype="float32", name=MARGIN)(table((ids, weights)))
 
 
 def _dense(name: str, features: Tensor, size: int, dropout: float, architecture: Architecture) -> Tensor:
@@ -169,6 +169,6 @@ def _dense(name: str, features: Tensor, size: int, dropout: float, architecture:
 
 
 def _head(name: str, features: list[Tensor], architecture: Architecture) -> Tensor:
-    """Logits [batch, classes] on the concatenated features."""
+    """Logits [batch, classes] on the concatenated features; float32, as bfloat16 would make ties of near answers."""
     joined = features[0] if len(features) == 1 else keras.layers.Concatenate(name=f"{name}_features")(features)
-    return keras.layers.Dense(architecture.classes, name=name)(joined)
+    return keras.layers.Dense(architecture.classes, dtype="float32", name=name)(joined)

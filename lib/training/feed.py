@@ -1,6 +1,6 @@
 """Where the loop gets its batches, and a feed of arrays in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,14 +27,14 @@ class Feed(Protocol):
     def whole(self) -> "Feed":
         """A feed of all rows, whichever worker reads them."""
 
-    def batches(self, split: str, epoch: int, done: int = 0) -> Any:
-        """A tf.data.Dataset of dicts of tensors [batch, …], the columns of COLUMNS; this worker's rows, each once.
+    def batches(self, split: str, epoch: int, done: int = 0) -> Iterable[Mapping[str, Any]]:
+        """Dicts of tensors [batch, …], the columns of COLUMNS; this worker's rows, each once.
 
         The last batch may be smaller, and where another worker has more rows the last ones may be empty.
 
         Args:
             epoch: decides the order of a train split.
-            done: batches that were taken before; the dataset begins with the next one.
+            done: batches that were taken before; the next one comes first.
         """
 
 

@@ -282,6 +282,7 @@ class Run:
         if finished:
             LOG.info("%s ended before, after %d epochs", self.label, len(self.history))
             return True
+        state.separate_streams(self.training.steps.strategy, self.training.steps.networks.training)
         self.under_way = Pass.of_facts(found.facts["pass"])
         if self.training.average is not None:
             self.training.average.updates = found.facts["average_updates"]

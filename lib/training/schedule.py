@@ -14,14 +14,15 @@ def learning_rate(settings: TrainSettings, steps: int) -> Any:
         steps: of the whole training; the cosine ends there.
     """
     warm = round(settings.warmup * steps)
+    rate = settings.learning_rate * settings.rate_scale
     if settings.schedule == "constant" and not warm:
-        return settings.learning_rate
+        return rate
     # A constant rate after a warm-up is a cosine whose end is its beginning.
     floor = 1.0 if settings.schedule == "constant" else settings.floor
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warm else settings.learning_rate,
+        initial_learning_rate=0.0 if warm else rate,
         decay_steps=max(steps - warm, 1),
         alpha=floor,
-        warmup_target=settings.learning_rate if warm else None,
+        warmup_target=rate if warm else None,
         warmup_steps=warm,
     )

@@ -1,5 +1,6 @@
 """Feeds the loop from a shards artefact: to each worker its own files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,12 +62,20 @@ class ShardsFeed:
         """All rows, whoever reads them."""
         return ShardsFeed(self.shards, self.batch_size, self.seed, self.feed)
 
-    def batches(self, split: str, epoch: int, done: int = 0) -> Any:
-        """Batches of joined splits come in a random order of the splits, each batch from one of them."""
+    def batches(self, split: str, epoch: int, done: int = 0) -> Iterator[dict[str, Any]]:
+        """Batches of joined splits come in a random order of the splits, each batch from one of them.
+
+        Raises:
+            UserError: a file is missing or is not what the manifest says, or goes away while it is read.
+        """
+        mistakes: list[UserError] = []
+        return reader.as_raised(self._dataset(split, epoch, done, mistakes), mistakes)
+
+    def _dataset(self, split: str, epoch: int, done: int, mistakes: list[UserError]) -> Any:
         source = order.mixed_splits(self._steps_of_each(split), self.seed, epoch)
         parts = self._parts(split)
         taken = np.bincount(source[:done], minlength=len(parts))
-        read = [self._of_split(part, epoch, int(number)) for part, number in zip(parts, taken, strict=True)]
+        read = [self._of_split(part, epoch, int(number), mistakes) for part, number in zip(parts, taken, strict=True)]
         if len(read) == 1:
             return read[0]
         chosen = tf.data.Dataset.from_tensor_slices(source[done:])
@@ -85,7 +94,7 @@ class ShardsFeed:
     def _own_batch(self) -> int:
         return self.batch_size // self.cluster.workers
 
-    def _of_split(self, split: str, epoch: int, done: int) -> Any:
+    def _of_split(self, split: str, epoch: int, done: int, mistakes: list[UserError]) -> Any:
         """This worker's batches, and empty ones up to the number of steps."""
         at = {"seed": self.seed, "epoch": epoch, "worker": self.cluster.worker, "workers": self.cluster.workers}
         rows = reader.rows_of_worker(self.shards, split, self.cluster.worker, self.cluster.workers)
@@ -95,7 +104,8 @@ class ShardsFeed:
             return self._empty().repeat(missing)
         cursor = reader.cursor_after(self.shards, split, self._own_batch, batches_done=min(done, own), **at)
         read = reader.batches(
-            self.shards, split, self._own_batch, columns=COLUMNS, cursor=cursor, feed=self.feed, **at
+            self.shards, split, self._own_batch, columns=COLUMNS, cursor=cursor, feed=self.feed, mistakes=mistakes,
+            **at,
         )  # fmt: skip
         return read.concatenate(self._empty().repeat(missing)) if missing else read
 

@@ -14,7 +14,7 @@ from lib.training.average import Average
 from lib.training.cluster import Cluster
 from lib.training.optimizer import Optimizer
 from lib.training.step import Steps
-from lib.training.strategy import make_strategy, prepare
+from lib.training.strategy import computed_in, make_strategy, prepare
 from lib.training.watchdog import Watchdog
 
 
@@ -66,9 +66,11 @@ def start(
     prepare(settings.seed, settings.deterministic)
     strategy = make_strategy(settings.replicas, cluster)
     with strategy.scope():
-        made = make_networks()
+        with computed_in(settings.precision):
+            made = make_networks()
         model = made.scoring
         optimizer = Optimizer(model, settings, total_steps)
         average = None if settings.average is None else Average(model, settings.average)
+    state.separate_streams(strategy, made.training)
     steps = Steps(strategy, made, optimizer, settings)
     return Training(model, steps, optimizer, settings, average, cluster, watchdog or Watchdog())

@@ -8,13 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib.errors import UserError
 from lib.model.build import Networks
 from lib.training.average import Average
 from lib.training.optimizer import Optimizer
+
+# What Keras calls the variable of every layer that draws random numbers: [2] a seed and how many were drawn.
+RANDOM = "seed_generator_state"
+# Between the seeds of two replicas: prime, and above all that Keras gives to layers.
+REPLICA_STEP = 1_000_000_007
 
 
 def variables(networks: Networks, optimizer: Optimizer, average: Average | None) -> dict[str, Any]:
@@ -60,3 +67,20 @@ def restore(found: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], place:
         )
     for name, one in found.items():
         one.assign(arrays[name])
+
+
+def separate_streams(strategy: Any, model: keras.Model) -> None:
+    """Give each replica random numbers of its own, when all hold those of the first: fresh ones, or a checkpoint's.
+
+    With the same numbers, the rows at the same place of each replica's part would be dropped out alike.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return
+    found = [one.value for one in model.variables if one.name == RANDOM]
+
+    def shift() -> None:
+        number = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
+        for one in found:
+            one.assign_add(tf.cast(tf.stack([REPLICA_STEP * number, 0]), one.dtype))
+
+    tf.function(lambda: strategy.run(shift))()

@@ -1,6 +1,7 @@
 """Where a training runs: one device, several of this machine that share each batch, or several processes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,21 @@ def prepare(seed: int, deterministic: bool) -> None:
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def computed_in(precision: str) -> Iterator[None]:
+    """Layers made within compute in that precision; their weights are float32 whatever it is.
+
+    bfloat16 has the exponents of float32, so nothing has to be scaled as with float16 (Kalamkar et al.: A study of
+    BFLOAT16 for deep learning training, arXiv 1905.12322).
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def make_strategy(replicas: int, cluster: Cluster) -> Any:

@@ -19,8 +19,8 @@ from lib.manifest import Outcome, Stage, require, run_stage
 from lib.model import saved
 from tests.training import month
 
-# Three JVMs and two TensorFlows on two cores: minutes each.
-pytestmark = pytest.mark.soak
+# JVMs and TensorFlows beside each other on two cores: minutes each.
+LONG = pytest.mark.soak
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_CLUSTER = "local-cluster[2,1,1024]"
 ENVIRONMENT = {
@@ -121,12 +121,15 @@ def ended_well(running: Job, config: Config) -> dict[str, Any]:
     return done.facts
 
 
-def test_a_lost_worker_ends_the_others_and_the_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("master", ["local[2]", pytest.param(LOCAL_CLUSTER, marks=LONG)])
+def test_a_lost_worker_ends_the_others_and_the_training_goes_on(tmp_path: Path, master: str) -> None:
     config = prepared(tmp_path, epochs=3)
-    with job(config, tmp_path, LOCAL_CLUSTER, "checkpoint.seconds=0") as running:
+    with job(config, tmp_path, master, "checkpoint.seconds=0") as running:
         running.wait_for("epoch 1: ")
         lost = running.workers()
         assert len(lost) == 2
+        os.kill(lost[0], signal.SIGUSR1)
+        running.wait_for("most recent call first")
         os.kill(lost[-1], signal.SIGKILL)
         killed = time.monotonic()
         while set(running.workers()) & set(lost):
@@ -141,6 +144,7 @@ def test_a_lost_worker_ends_the_others_and_the_training_goes_on(tmp_path: Path) 
     assert facts["members"][0]["epochs"][-1]["validation"]["accuracy"]["output"] > 0.9
 
 
+@LONG
 def test_workers_train_on_a_standalone_cluster(tmp_path: Path) -> None:
     config = prepared(tmp_path)
     with standalone(tmp_path) as master, job(config, tmp_path, master) as running:
@@ -148,12 +152,14 @@ def test_workers_train_on_a_standalone_cluster(tmp_path: Path) -> None:
     assert (facts["workers"], facts["attempts"]) == (2, 1)
 
 
+@LONG
 def test_a_cluster_that_is_too_small_is_named(tmp_path: Path) -> None:
     with job(prepared(tmp_path), tmp_path, "local[1]", "launch.slots_seconds=0") as running:
         assert running.process.wait(timeout=120) == 2
     assert "error: the cluster local[1] runs 1 tasks at once, too few for launch.workers 2" in running.said
 
 
+@LONG
 def test_a_mistake_of_the_user_is_not_tried_again(tmp_path: Path) -> None:
     config = prepared(tmp_path, learning_rate=10.0, optimizer="sgd", gram_optimizer="sgd", momentum=0.99, epochs=50)
     shard = next(Path(config.storage.warehouse).rglob("shards/*/*/train/00001*.parquet"))
@@ -164,6 +170,7 @@ def test_a_mistake_of_the_user_is_not_tried_again(tmp_path: Path) -> None:
     assert "attempt" not in running.said
 
 
+@LONG
 def test_a_stuck_worker_says_where_it_is_and_is_replaced(tmp_path: Path) -> None:
     config = prepared(tmp_path, epochs=8, patience=8)
     with job(config, tmp_path, "local[2]", "checkpoint.seconds=0", "launch.stuck_seconds=20") as running:

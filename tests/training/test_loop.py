@@ -5,13 +5,16 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lib.errors import UserError
 from lib.training import loop
+from lib.training.checkpoint import CheckpointFolder
 from lib.training.feed import MemoryFeed
 from lib.training.progress import TrainingProgress, figures
 from tests.training import toy
@@ -93,6 +96,31 @@ def test_a_loss_that_is_no_number_names_the_step() -> None:
         loop.fit(toy.training(train_rows=96), MemoryFeed({"train": rows}, 32))
 
 
+class Spoilt(MemoryFeed):
+    """Has a batch, the fifth of the second epoch, whose weights are no numbers."""
+
+    def batches(self, split: str, epoch: int, done: int = 0) -> Iterator[dict[str, Any]]:
+        for number, batch in enumerate(super().batches(split, epoch, done), done + 1):
+            spoilt = epoch == 2 and number == 5
+            yield {**batch, "weight": batch["weight"] * float("nan")} if spoilt else batch
+
+
+def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    saving = loop.Saving(CheckpointFolder(tmp_path, 2), 0.0)
+    rows = {"train": toy.rows(1600, 1), "validation": toy.rows(60, 2)}
+    settings = {"epochs": 3, "train_rows": 1600}
+    # 50 steps an epoch, looked at in blocks of 16: the newest checkpoint is that of the first epoch's edge.
+    with pytest.raises(UserError, match=r"the loss became nan at step 55 \(epoch 2, batch 5\); lower"):
+        loop.fit(toy.training(**settings), Spoilt(rows, 32), saving=saving)
+    kept = saving.folder.latest()
+    assert kept is not None
+    assert (kept.step, kept.edge) == (50, True)
+    assert all(np.isfinite(value).all() for name, value in kept.arrays.items() if name.startswith("model/"))
+    # With the rows mended it goes on from there.
+    again = loop.fit(toy.training(**settings), MemoryFeed(rows, 32), saving=saving)
+    assert [epoch.number for epoch in again] == [1, 2, 3]
+
+
 def test_an_empty_train_split_is_refused() -> None:
     empty = {name: values[:0] for name, values in toy.rows(3, 0).items()}
     with pytest.raises(UserError, match="no rows to train on"):
@@ -117,11 +145,21 @@ def test_progress_says_share_figures_and_time_left(caplog: pytest.LogCaptureFixt
 REPLICAS = """
 import json
 import numpy as np
-from lib.training import loop
+from lib.training import loop, state
 from lib.training.cluster import Cluster
 from lib.training.strategy import make_strategy
 from tests.training import toy
 make_strategy(2, Cluster())
+drawing = toy.training(model={"gram_dropout": 0.3, "fcl_dropout": 0.3}, replicas=2)
+strategy = drawing.steps.strategy
+for _ in range(2):
+    seeds = [one.value for one in drawing.model.variables if one.name == state.RANDOM]
+    drawn = [[part.numpy().tolist() for part in strategy.experimental_local_results(seed)] for seed in seeds]
+    print(json.dumps(drawn))
+    # As a training that goes on: the first replica's values are in the checkpoint.
+    variables = drawing.variables
+    state.restore(variables, state.captured(variables), None)
+    state.separate_streams(strategy, drawing.model)
 for replicas in (1, 2):
     training = toy.training(replicas=replicas, clip_norm=0.5, average=0.9, epochs=2)
     history = loop.fit(training, toy.feed(train=65))
@@ -145,7 +183,10 @@ def test_two_replicas_train_as_one() -> None:
         timeout=500,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (json.loads(line) for line in done.stdout.splitlines()[-2:])
+    fresh, resumed, one, two = (json.loads(line) for line in done.stdout.splitlines()[-4:])
+    assert fresh == resumed
+    assert len(fresh) == 2
+    assert all(first[0] != second[0] and first[1] == second[1] for first, second in fresh)
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
     assert two["validation"] == pytest.approx(one["validation"], rel=1e-4)
     assert two["weights"] == pytest.approx(one["weights"], rel=1e-4)

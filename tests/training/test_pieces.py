@@ -7,6 +7,7 @@ from scipy.special import softmax
 
 from lib.config import TrainSettings
 from lib.text.vocabulary import Vocabulary
+from lib.training import loop
 from lib.training.average import EVERY, Average
 from lib.training.embedding import aligned
 from lib.training.schedule import learning_rate
@@ -82,6 +83,26 @@ def test_schedules() -> None:
     assert rates(schedule="constant", warmup=0.1) == pytest.approx([0.0, 0.1, 0.1, 0.1])
     assert rates(schedule="cosine", warmup=0.1) == pytest.approx([0.0, 0.1, 0.05, 0.0])
     assert rates(schedule="cosine", warmup=0.0, floor=0.5)[::3] == pytest.approx([0.1, 0.05])
+
+
+def test_rates_are_for_a_batch_of_so_many_rows() -> None:
+    assert rates(schedule="constant", warmup=0.0, batch_size=512, rate_batch=128) == [0.4] * 4
+    assert rates(schedule="cosine", warmup=0.1, batch_size=64, rate_batch=128) == pytest.approx([0.0, 0.05, 0.025, 0.0])
+    twice, plain = (toy.training(batch_size=64, rate_batch=rows, schedule="constant", warmup=0.0) for rows in (32, 64))
+    # Of tables too: theirs are multiples of the dense weights'.
+    assert [table.rate for table in twice.optimizer.tables] == [table.rate for table in plain.optimizer.tables]
+    assert twice.learning_rate == pytest.approx(2 * plain.learning_rate)
+
+
+def test_bfloat16_learns_the_task_and_keeps_float32_where_it_counts() -> None:
+    training = toy.training(precision="mixed_bfloat16", learning_rate=0.01, epochs=10, patience=10)
+    hidden, logits = (training.model.get_layer(name) for name in ("grams_dense", "output"))
+    assert (hidden.compute_dtype, logits.compute_dtype) == ("bfloat16", "float32")
+    assert {weight.dtype for weight in training.model.trainable_variables} == {"float32"}
+    loop.fit(training, toy.feed())
+    assert loop.measure(training, toy.feed(), "validation").accuracy["output"] > 0.9
+    # The next model is made as ever.
+    assert toy.training().model.get_layer("grams_dense").compute_dtype == "float32"
 
 
 def test_memory_feed_shuffles_train_only_and_joins_splits() -> None:

@@ -1,24 +1,18 @@
 """A training that is killed and begun again takes the steps it would have taken, to the bit."""
 
-import json
-import os
 import random
-import socket
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.workers import said
+from lib.config import Config
 from lib.training import loop
 from lib.training.checkpoint import CheckpointFolder
-from lib.training.cluster import VARIABLE, Cluster
 from tests.training import month, toy
 
-ROOT = Path(__file__).resolve().parents[2]
 DROPOUT = {"gram_dropout": 0.3, "fcl_dropout": 0.3, "embedding_dropout": 0.2}
 SETTINGS: dict[str, Any] = {"epochs": 4, "average": 0.9, "optimizer": "adam", "patience": 4, "batch_size": 8}
 ROWS = 400  # 50 steps an epoch: checkpoints fall within epochs too
@@ -82,100 +76,20 @@ def test_interrupted_anywhere_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
     assert all(np.array_equal(one, two) for one, two in zip(weights, kept, strict=True))
 
 
-# A fit and a refit on shards; the chief says what a fresh network measures, each step's loss, and the weights' hash.
-TRAINING = """
-import hashlib, json, os, sys
-from dataclasses import asdict
-from pathlib import Path
-import numpy as np
-from lib import artefact
-from lib.config import CheckpointSettings
-from lib.model.architecture import Architecture
-from lib.training import agreement, cluster, members
-from lib.training.loop import measure
-from lib.training.shards_feed import ShardsFeed
-from lib.training.strategy import make_strategy
-from tests.training import month
-
-place = cluster.of_environment()
-
-class Spoken(members.Work):
-    def listeners(self, name):
-        class Told:
-            def steps(self, first, losses):
-                for step, loss in enumerate(losses.tolist(), first):
-                    print(json.dumps([name, step, loss]), flush=True)
-            def epoch(self, epoch):
-                pass
-        return [Told()] if place.chief else []
-
-folder, checkpoints = Path(sys.argv[1]), Path(sys.argv[2])
-dropout = {"gram_dropout": 0.3, "fcl_dropout": 0.3}
-config = month.config(folder, batch_size=8, refit=True)
-config = config.model_copy(update={"model": config.model.model_copy(update=dropout)})
-shards = artefact.load(folder / "warehouse" / "artefacts" / "shards" / month.MONTH / "s")
-work = Spoken(
-    config.train,
-    Architecture.of_shards(shards.facts, config.model),
-    lambda seed: ShardsFeed(shards, config.train.batch_size, seed, config.feed, place),
-    checkpoints=checkpoints,
-    saving=CheckpointSettings(seconds=0, kept=2),
-    cluster=place,
-)
-fresh = measure(work.start(0, 25), work.feed(0), "validation")
-if place.chief:
-    print(json.dumps(["fresh", 0, asdict(fresh)]), flush=True)
-trained = members.train(work)
-digest = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in trained.model.weights)).hexdigest()
-if place.chief:
-    print(json.dumps(["end", digest, trained.temperature]), flush=True)
-agreement.wait_for_all(make_strategy(1, place), place)
-os._exit(0)
-"""
-# Of both fits together: two epochs of 25 steps, and one of 30 at least.
+# Of a fit and a refit together: two epochs of 25 steps, and one of 30 at least.
 ALL_STEPS = 80
 
 
-def said(folder: Path, checkpoints: Path, *, workers: int = 1, killed_after: int | None = None) -> list[list[Any]]:
-    """What the chief says until the training's end, or until all its processes are killed with -9."""
-    lines: list[list[Any]] = []
-    with ExitStack() as stack:
-        processes = [stack.enter_context(begun(folder, checkpoints, place)) for place in places(workers)]
-        assert processes[0].stdout is not None
-        for line in processes[0].stdout:
-            lines.append(json.loads(line))
-            if killed_after is not None and len(lines) > killed_after:
-                for process in processes:
-                    process.kill()
-                break
-    assert killed_after is not None or [process.returncode for process in processes] == [0] * workers
-    return lines
-
-
-def begun(folder: Path, checkpoints: Path, place: Cluster) -> "subprocess.Popen[str]":
-    """One of a training's processes."""
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAINING, str(folder), str(checkpoints)],
-        cwd=ROOT,
-        env={
-            **os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3",
-            VARIABLE: place.tf_config if place.workers > 1 else "",
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-
-
-def places(workers: int) -> list[Cluster]:
-    """Workers on free ports of this host."""
-    if workers == 1:
-        return [Cluster()]
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        addresses = tuple(f"127.0.0.1:{probe.getsockname()[1]}" for probe in sockets)
-    return [Cluster(addresses, worker) for worker in range(workers)]
+def watched(folder: Path, checkpoints: Path) -> list[str]:
+    """The command of a worker that says all it does, with a checkpoint as often as there can be one."""
+    config = month.config(folder, batch_size=8, refit=True)
+    settings = config.model_dump()
+    settings["model"] |= {"gram_dropout": 0.3, "fcl_dropout": 0.3}
+    settings["checkpoint"] = {"seconds": 0, "kept": 2}
+    configuration = folder / "watched.json"
+    configuration.write_text(Config.model_validate(settings).model_dump_json())
+    shards = folder / "warehouse" / "artefacts" / "shards" / month.MONTH / "s"
+    return ["-m", "benchmarks.watched", str(configuration), str(shards), str(checkpoints)]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +103,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(shards: Path) -> dict[int, list[list[Any]]]:
     """Workers -> what their chief says when nobody disturbs them."""
-    return {workers: said(shards, shards / f"checkpoints-{workers}", workers=workers) for workers in (1, 2)}
+    return {workers: said(watched(shards, shards / f"checkpoints-{workers}"), workers) for workers in (1, 2)}
 
 
 def test_two_workers_measure_what_one_measures(undisturbed: dict[int, list[list[Any]]]) -> None:
@@ -216,8 +130,8 @@ def test_killed_the_losses_and_weights_are_those_of_an_undisturbed_training(
     chance, lines = random.Random(seed), []
     for death in range(deaths):
         killed_after = chance.randint(1, ALL_STEPS // 3) if death else 10
-        lines += said(shards, tmp_path, workers=workers, killed_after=killed_after)
-    lines += said(shards, tmp_path, workers=workers)
+        lines += said(watched(shards, tmp_path), workers, killed_after=killed_after)
+    lines += said(watched(shards, tmp_path), workers)
     expected = undisturbed[workers]
     assert lines[-1] == expected[-1]
     found = {(name, step): loss for name, step, loss in lines[:-1]}
@@ -231,8 +145,8 @@ def test_another_number_of_workers_goes_on_at_the_epochs_edge(
 ) -> None:
     steps = 25
     # A kill among the lines after step 41, where the losses of 26 to 41 were told and then a checkpoint was written.
-    first = said(shards, tmp_path, killed_after=steps + 18)[1:]
-    rest = said(shards, tmp_path, workers=2)
+    first = said(watched(shards, tmp_path), 1, killed_after=steps + 18)[1:]
+    rest = said(watched(shards, tmp_path), 2)
     fit = [step for name, step, *_ in rest if name.startswith("fit")]
     assert first[:steps] == undisturbed[1][1 : 1 + steps]
     assert fit[0] == steps + 1

@@ -60,6 +60,16 @@ def test_a_split_of_fewer_files_than_workers_is_measured_all_the_same(tmp_path: 
     assert [[len(batch) for batch in batches] for batches in of_each] == [[5], [0]]
 
 
+def test_a_file_that_goes_away_while_it_is_read_is_named(tmp_path: Path) -> None:
+    shards = month.artefacts(str(tmp_path), train=4000, validation=0, files=40)
+    batches = iter(feed(shards, 0, 1).batches("train", 1))
+    next(batches)
+    for path in (shards.folder / "train").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"a file of .*/train cannot be read any more \(.*No such file"):
+        list(batches)
+
+
 def test_fewer_files_to_train_on_than_workers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has 5 files to train on, too few for 6 workers.*shards\.file_multiple"):
         feed(shared(tmp_path), 0, 6)

@@ -34,7 +34,8 @@ class RowTable(keras.layers.Layer):  # type: ignore[misc]
         trainable: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(trainable=trainable, **kwargs)
+        # Whatever the other layers compute in: rows are read and summed as they are stored.
+        super().__init__(trainable=trainable, dtype="float32", **kwargs)
         self.rows, self.width = rows, width
         if values is not None and tuple(values.shape) != (rows, width):
             raise ValueError(f"{self.name}: start values of shape {tuple(values.shape)}, expected {(rows, width)}")
