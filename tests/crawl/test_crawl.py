@@ -197,7 +197,8 @@ def test_a_host_that_is_not_there_is_given_up_whole_and_asked_again_when_forced(
     # One round of four found it dead; the others were failed with them.
     assert crawl.frontier.next_round() <= 4
     with running(port=int(gone.rpartition(":")[2])):
-        again = Crawl(spark, given, site.config.storage.warehouse, MONTH)
+        whole = given.model_copy(update={"round_pages": 40})
+        again = Crawl(spark, whole, site.config.storage.warehouse, MONTH)
         again.run([], try_again=True)
     assert states(again.frontier) == {"stored": 40}
 
