@@ -31,6 +31,7 @@ from jobs import ingest, normalize, shards, tokenize, vocabulary, word2vec
 from lib import artefact as artefacts
 from lib import config, manifest
 from lib.artefact import Artefact
+from lib.command import start_logging
 from lib.config import Config
 from lib.model.architecture import Architecture
 from lib.session import open_session
@@ -45,7 +46,7 @@ from lib.training.step import AnyBatch
 BATCHES = {"small": 1024, "ratio": 4096}
 WORKERS = 2
 # The first compiles and fills the caches and is not counted.
-EPOCHS = 3
+EPOCHS = 2
 # Steps whose touched rows are counted.
 COUNTED = 10
 LOOPBACK = "lo"
@@ -110,7 +111,7 @@ def run(folder: Path, settings: Config, made: Artefact, batch: int, workers: int
     """One training: rows a second, share of waiting; bytes that a worker sends in a step, and has to."""
     train = settings.train.model_copy(update={"batch_size": batch * workers, "epochs": EPOCHS})
     configuration = folder / "configuration.json"
-    configuration.write_text(settings.model_copy(update={"train": train}).model_dump_json())
+    configuration.write_text(settings.model_copy(update={"train": train}).model_dump_json(by_alias=True))
     command = ["-m", "benchmarks.scaling", "--worker", str(configuration), str(made.folder)]
     *epochs, needed = said(command, workers, pinned=True)
     first, *counted = (dict(one) for one in epochs)
@@ -126,6 +127,7 @@ def run(folder: Path, settings: Config, made: Artefact, batch: int, workers: int
 
 def train(configuration: Path, folder: Path) -> None:
     """Be a worker: train, then count what a step touches. The chief says each epoch's figures, and that sum."""
+    start_logging(quiet=True)
     settings, place = Config.model_validate_json(configuration.read_text()), cluster.of_environment()
     made = artefacts.load(folder)
     feed = ShardsFeed(made, settings.train.batch_size, settings.train.seed, settings.feed, place)

@@ -17,6 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lib import artefact
+from lib.command import start_logging
 from lib.config import Config
 from lib.model.architecture import Architecture
 from lib.training import agreement, cluster, members
@@ -57,6 +58,7 @@ def say(line: list[Any]) -> None:
 
 def main(configuration: Path, shards: Path, checkpoints: Path) -> None:
     """Train, with a checkpoint as often as there can be one."""
+    start_logging(quiet=True)
     config, place = Config.model_validate_json(configuration.read_text()), cluster.of_environment()
     made = artefact.load(shards)
     work = Watched(

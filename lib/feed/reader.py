@@ -83,7 +83,17 @@ def batches(
     made = tf.data.Dataset.from_generator(read, output_signature=kinds).flat_map(cut)
     # Joins the two parts of a batch that lies across two files; all others pass as they are.
     made = made.rebatch(batch_size, drop_remainder=False)
-    return made.prefetch(settings.prefetch) if settings.prefetch else made
+    return (made.prefetch(settings.prefetch) if settings.prefetch else made).with_options(_without_autotune())
+
+
+def _without_autotune() -> tf.data.Options:
+    """There is nothing here to tune; and on a single core its thread now and then sleeps on when the epoch has ended.
+
+    TensorFlow waits for that thread: seconds at first, and up to a minute after some epochs.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def as_raised(dataset: tf.data.Dataset, mistakes: Sequence[UserError]) -> Iterator[dict[str, tf.Tensor]]:

@@ -4,6 +4,7 @@ Workers with another code, other shards or another checkpoint would not fail: th
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from lib.errors import UserError
 from lib.manifest import package_versions
 from lib.training.cluster import Cluster
 
+LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 # int32 numbers of a digest.
 DIGEST = 4
@@ -42,9 +44,14 @@ def check(strategy: Any, cluster: Cluster, facts: Mapping[str, str]) -> None:
 
 
 def wait_for_all(strategy: Any, cluster: Cluster) -> None:
-    """Go on when every worker is here. Nobody leaves before: TensorFlow ends a process whose peers are gone."""
-    if cluster.workers > 1:
+    """To be called when all is done: nobody leaves while a peer still works, as TensorFlow would end that one too."""
+    if cluster.workers == 1:
+        return
+    try:
         gathered(strategy, np.zeros(1, np.int32))
+    except tf.errors.UnavailableError:
+        # A peer had what it waited for, and left before all of its own answer had arrived here.
+        LOG.debug("a peer has left before this worker")
 
 
 def gathered(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -49,8 +49,8 @@ class Assignment:
     def of(config: Config, shards: Artefact, month: str, key: str, writer: ArtefactWriter) -> "Assignment":
         """To train on the shards and write with the writer."""
         return Assignment(
-            config.model_dump(mode="json"), str(shards.folder.resolve()), month, key, str(writer.folder.resolve()),
-            writer.run,
+            config.model_dump(mode="json", by_alias=True), str(shards.folder.resolve()), month, key,
+            str(writer.folder.resolve()), writer.run,
         )  # fmt: skip
 
     def line(self) -> str:

@@ -70,6 +70,13 @@ def test_a_file_that_goes_away_while_it_is_read_is_named(tmp_path: Path) -> None
         list(batches)
 
 
+@pytest.mark.parametrize("split", ["train", BOTH])
+def test_nothing_is_left_to_autotune(tmp_path: Path, split: str) -> None:
+    # On one core its thread may sleep for a minute before an epoch can end.
+    dataset = feed(shared(tmp_path), 0, 2)._dataset(split, 1, 0, [])
+    assert dataset.options().autotune.enabled is False
+
+
 def test_fewer_files_to_train_on_than_workers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has 5 files to train on, too few for 6 workers.*shards\.file_multiple"):
         feed(shared(tmp_path), 0, 6)
