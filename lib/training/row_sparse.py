@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lib.model.layers.table import rows_of
 from lib.training.rules import RowRule, Tensor
 
 
@@ -30,12 +31,12 @@ class SparseTable:
 
     def apply(self, ids: Tensor, gradient: Tensor, rate: Tensor, step: Tensor) -> None:
         """Move the rows `ids`, each named once, by their gradient [ids, width]; `rate` is that of the dense weights."""
-        held = [tf.gather(slot, ids) for slot in self.slots]
+        held = [rows_of(slot, ids) for slot in self.slots]
         change, slots = self.rule.move(gradient, held, self.rate * rate, step)
         for slot, rows in zip(self.slots, slots, strict=True):
             _scatter(slot, ids, rows)
         # Gather, add and overwrite: TensorFlow's own ResourceScatterSub takes twice as long for the same.
-        _scatter(self.variable, ids, tf.gather(self.variable, ids) + change)
+        _scatter(self.variable, ids, rows_of(self.variable, ids) + change)
 
 
 def sum_repeated(gradient: Any) -> tuple[Tensor, Tensor]:
