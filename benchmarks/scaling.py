@@ -41,7 +41,7 @@ from lib.training.history import Epoch
 from lib.training.loop import Training
 from lib.training.members import Work
 from lib.training.shards_feed import ShardsFeed
-from lib.training.step import AnyBatch
+from lib.training.step import AnyBatch, inputs_of
 
 BATCHES = {"small": 1024, "ratio": 4096}
 WORKERS = 2
@@ -160,11 +160,12 @@ class Told:
 def bytes_needed(training: Training, feed: ShardsFeed) -> float:
     """Mean over some steps: distinct rows of each table times their bytes, and the dense gradients."""
     optimizer = training.optimizer
-    dense = len(optimizer.dense_variables)
 
     def touched(batch: Any) -> Any:
-        gradients = training.steps.gradients(batch)[1][dense:]
-        return tf.stack([tf.size(tf.unique(one.indices)[0]) for one in gradients])
+        bags = training.steps.bags(inputs_of(batch))
+        # Here no branch reads words but that of the category.
+        ids = [bags[one.name].entries.ids if one.name in bags else batch["cat_ids"] for one in optimizer.layers]
+        return tf.stack([tf.size(tf.unique(tf.reshape(one, [-1]))[0]) for one in ids])
 
     counted = AnyBatch(lambda batch: training.steps.strategy.run(touched, (batch,)))
     found = [np.asarray(counted(batch)) for batch in islice(feed.batches(TRAIN, 1), COUNTED)]

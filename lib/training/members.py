@@ -136,7 +136,7 @@ def train(work: Work) -> Trained:
     histories = [epochs for _, epochs in fits]
     if not work.settings.refit or not feed.rows(VALIDATION):
         return Trained(model, temperature, [Member(epochs, []) for epochs in histories])
-    # Done with; their memory stays taken, as TensorFlow keeps every traced custom gradient (lib/model/layers/bag.py).
+    # Done with.
     del model, fits
     again = [_refit(work, seed, epochs) for seed, epochs in zip(work.seeds(), histories, strict=True)]
     members = [Member(epochs, refitted) for epochs, (_, refitted) in zip(histories, again, strict=True)]

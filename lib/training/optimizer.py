@@ -10,7 +10,7 @@ from lib.config import TrainSettings
 from lib.model.build import MARGIN_TABLE
 from lib.model.layers.bag import WeightedBag
 from lib.model.layers.table import RowTable
-from lib.training.row_sparse import SparseTable, over_replicas, sum_repeated
+from lib.training.row_sparse import SparseTable
 from lib.training.rules import Adagrad, RowRule, row_rule
 from lib.training.schedule import learning_rate
 
@@ -39,15 +39,15 @@ class Optimizer:
 
     def __init__(self, model: keras.Model, settings: TrainSettings, steps: int) -> None:
         self.settings = settings
-        layers = [layer for layer in model.layers if isinstance(layer, RowTable) and layer.trainable]
-        self.tables = [_sparse_table(layer, settings) for layer in layers]
-        owned = {id(layer.table) for layer in layers}
+        self.layers = [layer for layer in model.layers if isinstance(layer, RowTable) and layer.trainable]
+        self.tables = [_sparse_table(layer, settings) for layer in self.layers]
+        owned = {id(layer.table) for layer in self.layers}
         self.dense_variables = [one for one in model.trainable_variables if id(one) not in owned]
         self.dense = _dense_optimizer(settings, steps, self.dense_variables)
 
     @property
     def variables(self) -> list[Any]:
-        """What to take gradients of: dense variables, then tables; in the order that `apply` takes them."""
+        """All that is moved."""
         return [one.value for one in self.dense_variables] + [table.variable for table in self.tables]
 
     @property
@@ -55,16 +55,14 @@ class Optimizer:
         """Every variable of the optimizer itself."""
         return [*(one.value for one in self.dense.variables), *(slot for table in self.tables for slot in table.slots)]
 
-    def apply(self, gradients: Sequence[Any]) -> None:
+    def apply(self, dense: Sequence[Any], slices: Sequence[tuple[Any, Any]]) -> None:
         """Move every variable, in replica context.
 
         Args:
-            gradients: this replica's share of the gradients, in the order of `variables`; they are summed over
-                replicas here, so divide the loss by the weight of the global batch.
+            dense: this replica's share of the gradients of `dense_variables`; they are summed over replicas here, so
+                divide the loss by the weight of the global batch.
+            slices: of each of `layers`, distinct ids [n] and the gradients of their rows [n, width] over all replicas.
         """
-        count = len(self.dense_variables)
-        dense = list(gradients[:count])
-        slices = [_summed(gradient) for gradient in gradients[count:]]
         if self.settings.clip_norm is not None:
             dense, slices = _clipped(dense, slices, self.settings.clip_norm)
         rate = tf.cast(self.dense.learning_rate, tf.float32)
@@ -99,17 +97,14 @@ def _dense_optimizer(settings: TrainSettings, steps: int, variables: list[Any]) 
     return made
 
 
-def _summed(gradient: Any) -> tuple[Any, Any]:
-    """Distinct ids and their gradients over all replicas; a table no row asked for has none."""
-    return over_replicas(*sum_repeated(gradient))
-
-
-def _clipped(dense: list[Any], slices: list[tuple[Any, Any]], norm: float) -> tuple[list[Any], list[tuple[Any, Any]]]:
+def _clipped(
+    dense: Sequence[Any], slices: Sequence[tuple[Any, Any]], norm: float
+) -> tuple[list[Any], list[tuple[Any, Any]]]:
     """Scale all gradients down together so that their global norm is at most `norm`."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     if replicas > 1:
-        dense = context.all_reduce(tf.distribute.ReduceOp.SUM, dense)
+        dense = context.all_reduce(tf.distribute.ReduceOp.SUM, list(dense))
     rows = [row for _, row in slices]
     scale = norm / tf.maximum(tf.linalg.global_norm([*dense, *rows]), norm)
     # Keras sums over replicas once more, hence the division.

@@ -4,7 +4,6 @@ Keras' optimizers update a whole table densely although its gradient names the t
 that costs ten times the model's own forward and backward. Here the work is proportional to the rows touched.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -47,15 +46,6 @@ def sum_repeated(gradient: Any) -> tuple[Tensor, Tensor]:
         lambda: tf.math.unsorted_segment_sum(gradient.values, position, tf.size(ids)),
         lambda: gradient.values,
     )
-
-
-def over_replicas(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The ids and summed rows of all replicas, the same on each; repeated ids were summed before they travel."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        return ids, rows
-    gather: Callable[[Tensor], Tensor] = lambda value: context.all_gather(value, axis=0)  # noqa: E731
-    return sum_repeated(tf.IndexedSlices(gather(rows), gather(ids)))
 
 
 def _scatter(variable: Any, ids: Tensor, rows: Tensor) -> None:

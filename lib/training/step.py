@@ -1,8 +1,10 @@
 """One training step, one measuring step, for any strategy."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from lib.config import TrainSettings
@@ -15,6 +17,8 @@ from lib.model.architecture import (
     NAME_INPUT,
 )
 from lib.model.build import Networks
+from lib.model.layers.bag import Entries, WeightedBag, row_gradients
+from lib.training.exchange import factors_of_all, rows_of_all
 from lib.training.feed import COLUMNS
 from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
 from lib.training.optimizer import Optimizer
@@ -45,6 +49,18 @@ class AnyBatch:
         return self._compiled(read)
 
 
+@dataclass(frozen=True)
+class Bag:
+    """A bag of this part of a batch: what is summed, and the sums [batch, width]."""
+
+    entries: Entries
+    sums: Tensor
+
+    def rows_of_all(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Distinct ids and the gradients of their rows over all replicas, from that of the sums."""
+        return row_gradients(*factors_of_all(self.entries, gradient))
+
+
 class Steps:
     """The compiled steps of one model under one strategy.
 
@@ -55,6 +71,13 @@ class Steps:
     def __init__(self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings) -> None:
         self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
         self.heads: dict[str, float] = settings.heads.model_dump()
+        model = networks.training
+        found = {layer.name: layer for layer in model.layers if isinstance(layer, WeightedBag)}
+        sums = {name: layer.output for name, layer in found.items()}
+        self._bags = (
+            keras.Model(model.input, {name: [*found[name].input, sums[name]] for name in found}) if found else None
+        )
+        self._answers = keras.Model([model.input, list(sums.values())], model.output)
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
 
@@ -79,22 +102,43 @@ class Steps:
 
     def train_part(self, batch: Mapping[str, Tensor]) -> Tensor:
         """This replica's part of a step."""
-        loss, gradients, logits = self.gradients(batch)
-        self.optimizer.apply(gradients)
+        loss, dense, slices, logits = self.gradients(batch)
+        self.optimizer.apply(dense, slices)
         weights = row_weights(batch)
         correct = weights * _hits(logits[MAIN_HEAD], batch["label"])
         return tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(correct), _rows(batch)])
 
-    def gradients(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Any], Mapping[str, Tensor]]:
-        """Forward and backward: this part's summed loss, the gradients of the global mean loss, the logits."""
+    def bags(self, inputs: Mapping[str, Tensor]) -> dict[str, Bag]:
+        """The bags that a training step sums, by the name of their layer."""
+        found = {} if self._bags is None else self._bags(inputs, training=True)
+        return {name: Bag(Entries.of(ids, weights), sums) for name, (ids, weights, sums) in found.items()}
+
+    def gradients(
+        self, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor]], Mapping[str, Tensor]]:
+        """Forward and backward.
+
+        Returns:
+            This part's summed loss; of the global mean loss, the part's share of the dense gradients and the gradients
+            of each table's rows over all replicas, as `Optimizer.apply` takes them; the logits.
+        """
         weight = _over_replicas(tf.reduce_sum(row_weights(batch)))
-        variables = self.optimizer.variables
+        inputs = inputs_of(batch)
+        bags = self.bags(inputs)
+        dense = [one.value for one in self.optimizer.dense_variables]
+        # Of a bag up to its sums only: what follows to its rows is for all replicas together.
+        tables = [bags[one.name].sums if one.name in bags else one.table.value for one in self.optimizer.layers]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            logits = self.networks.training(inputs_of(batch), training=True)
+            tape.watch([*dense, *tables])
+            logits = self._answers([inputs, [bag.sums for bag in bags.values()]], training=True)
             loss = weighted_loss(logits, batch, self.heads, self.settings.label_smoothing)
             mean = loss / tf.maximum(weight, 1e-12)
-        return loss, tape.gradient(mean, variables), logits
+        gradients = tape.gradient(mean, [*dense, *tables])
+        slices = [
+            bags[layer.name].rows_of_all(gradient) if layer.name in bags else rows_of_all(gradient)
+            for layer, gradient in zip(self.optimizer.layers, gradients[len(dense) :], strict=True)
+        ]
+        return loss, gradients[: len(dense)], slices, logits
 
     def _measure_part(self, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.networks.scoring(inputs_of(batch), training=False)

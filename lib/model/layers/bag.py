@@ -5,6 +5,7 @@ Written as a product of a sparse matrix [batch, distinct ids] with the distinct 
 512 x 140 ids of a 480,000 x 128 table that is 0.4 of the work of lookup, einsum and segment sum.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -12,49 +13,67 @@ import tensorflow as tf
 from lib.model.layers.table import RowTable, Tensor
 
 
+@dataclass(frozen=True)
+class Entries:
+    """What a bag sums: all that weighs anything, example by example.
+
+    Attributes:
+        ids: [entries] int32.
+        weights: [entries] float32.
+        example: [entries] int64, ascending: whose they are.
+        counts: [batch] int32: how many each example has.
+    """
+
+    ids: Tensor
+    weights: Tensor
+    example: Tensor
+    counts: Tensor
+
+    @staticmethod
+    def of(ids: Tensor, weights: Tensor) -> "Entries":
+        """Of a layer's inputs, both [batch, length]; entries of weight 0 are left out."""
+        present = tf.not_equal(weights, 0)
+        used = tf.where(present)
+        counts = tf.reduce_sum(tf.cast(present, tf.int32), axis=1)
+        return Entries(tf.gather_nd(ids, used), tf.gather_nd(weights, used), used[:, 0], counts)
+
+
 class WeightedBag(RowTable):
-    """(ids [batch, length], weights [batch, length]) -> [batch, width]; entries of weight 0 are not read at all."""
+    """(ids [batch, length], weights [batch, length]) -> [batch, width]; entries of weight 0 are not read at all.
+
+    The gradient of its table is `row_gradients` of that of its output, which is taken where the training is
+    (lib/training/step.py): from there the replicas can share it.
+    """
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Sum weight * row over each example's ids."""
         ids, weights = inputs
-        used = tf.where(tf.not_equal(weights, 0))
-        distinct, position = tf.unique(tf.gather_nd(ids, used))
+        entries = Entries.of(ids, weights)
+        distinct, position = tf.unique(entries.ids)
         rows = self.read_rows(distinct)
-        return weighted_sum(rows, position, used[:, 0], tf.gather_nd(weights, used), tf.shape(ids)[0])
+        shape = (tf.shape(ids)[0], tf.size(distinct))
+        return _product(entries.example, tf.cast(position, tf.int64), entries.weights, shape, rows)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, int]:
         """[batch, width]."""
         return (input_shape[0][0], self.width)
 
 
-def weighted_sum(rows: Tensor, position: Tensor, example: Tensor, weights: Tensor, examples: Tensor) -> Tensor:
-    """Sum `weights * rows[position]` into each example.
+def row_gradients(entries: Entries, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of the table of a bag.
 
     Args:
-        rows: [distinct, width].
-        position: [entries] row of each entry.
-        example: [entries] int64, ascending: which example the entry belongs to.
-        weights: [entries]; no gradient flows to them.
-        examples: how many examples there are.
+        entries: what was summed.
+        gradient: of the sums [batch, width].
 
     Returns:
-        [examples, width].
+        The distinct ids [n], and the gradient of each one's row [n, width].
     """
-
-    def forward(rows: Tensor) -> tuple[Tensor, Any]:
-        distinct = tf.shape(rows)[0]
-        total = _product(example, tf.cast(position, tf.int64), weights, (examples, distinct), rows)
-
-        def backward(gradient: Tensor) -> Tensor:
-            order = tf.argsort(position)
-            of_row, of_example = tf.gather(position, order), tf.gather(example, order)
-            shape = (distinct, examples)
-            return _product(tf.cast(of_row, tf.int64), of_example, tf.gather(weights, order), shape, gradient)
-
-        return total, backward
-
-    return tf.custom_gradient(forward)(rows)
+    distinct, position = tf.unique(entries.ids)
+    order = tf.argsort(position)
+    of_row, of_example = tf.cast(tf.gather(position, order), tf.int64), tf.gather(entries.example, order)
+    shape = (tf.size(distinct), tf.size(entries.counts))
+    return distinct, _product(of_row, of_example, tf.gather(entries.weights, order), shape, gradient)
 
 
 def _product(row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor) -> Tensor:

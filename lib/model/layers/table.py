@@ -67,8 +67,9 @@ def rows_of(variable: Any, ids: Tensor) -> Tensor:
 
     `tf.gather` does the same for a plain variable; of one that a strategy mirrors it reads the whole first.
     """
-    if tf.distribute.in_cross_replica_context():
-        # A model being built: nothing is computed, and there is no replica whose copy to read.
+    mirrored = isinstance(variable, tf.distribute.DistributedValues)
+    # Outside of replicas a model is being built: nothing is computed, and there is no replica whose copy to read.
+    if not mirrored or tf.distribute.in_cross_replica_context():
         return tf.gather(variable, ids)
     return tf.raw_ops.ResourceGather(resource=variable.handle, indices=ids, dtype=variable.dtype)
 
