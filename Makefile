@@ -47,8 +47,9 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
 	$(RUN) -m pytest -q $(TESTS)
 
-soak: $(READY) ## what is too long for make test: twenty killed crawls, the market at 2 and 4 million offers
+soak: $(READY) ## what is too long for make test: killed crawls and trainings, clusters, 2 and 4 million offers, ten long epochs
 	$(RUN) -m pytest -q -s -m soak
+	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/scale.py
 
 lint: $(READY) ## ruff, mypy and the order of imports
@@ -65,7 +66,7 @@ tables: $(READY) ## write docs/tables.md from schemas/ and docs/results.md from 
 	$(RUN) -m schemas.document
 	$(RUN) -m benchmarks.result
 
-bench: $(addprefix bench-,$(filter-out scale,$(BENCHMARKS))) ## every benchmark at full size (bench-NAME for one)
+bench: $(addprefix bench-,$(filter-out memory scale,$(BENCHMARKS))) ## every benchmark at full size (bench-NAME for one)
 
 bench-%: $(READY)
 	$(RUN) benchmarks/$*.py
