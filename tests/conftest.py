@@ -11,10 +11,11 @@ from lib.config import DEFAULT_DATA, SparkSettings
 from lib.session import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
-# Two tasks at a time and two shuffle partitions: enough to show what depends on partitioning, cheap to schedule.
+# Two tasks at a time and two shuffle partitions: enough to show what depends on partitioning, cheap to schedule. With
+# 2g the heap was full half-way through the tests, and collecting it took minutes.
 TEST_SPARK = SparkSettings(
     master="local[2]",
-    driver_memory="2g",
+    driver_memory="4g",
     shuffle_partitions=2,
     log_level="OFF",
     extra={"spark.sql.adaptive.enabled": "false", "spark.databricks.delta.snapshotPartitions": "1"},
