@@ -48,22 +48,27 @@ def wait_for_all(strategy: Any, cluster: Cluster) -> None:
     if cluster.workers == 1:
         return
     try:
-        gathered(strategy, np.zeros(1, np.int32))
+        gathered(strategy, np.zeros((1, DIGEST), np.int32))
     except tf.errors.UnavailableError:
-        # A peer had what it waited for, and left before all of its own answer had arrived here.
+        # A peer had what it waited for, and left before all of its own answer had arrived here. One that died instead
+        # is known by its exit status, and takes nothing away from what is done here.
         LOG.debug("a peer has left before this worker")
 
 
 def gathered(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Each worker's array, in their order [workers, …]."""
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def gather(given: Any) -> Any:
-        return strategy.gather(strategy.run(lambda: tf.identity(given)), axis=0)
-
-    of_replicas = gather(tf.constant(own[None])).numpy()
+    """Each worker's digests [n, DIGEST], in their order [workers, n, DIGEST]."""
+    of_replicas = _gather(strategy)(tf.constant(own[None])).numpy()
     # Each replica of a worker says the same.
     return np.asarray(of_replicas[:: len(strategy.extended.worker_devices)])
+
+
+@cache
+def _gather(strategy: Any) -> Any:
+    """The compiled exchange, for any number of digests: made anew at each call it would be compiled anew, too."""
+    spec = tf.TensorSpec([None, None, DIGEST], tf.int32)
+    return tf.function(
+        lambda given: strategy.gather(strategy.run(lambda: tf.identity(given)), axis=0), input_signature=[spec]
+    )
 
 
 @cache
