@@ -10,23 +10,20 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import psutil
-from numpy.typing import NDArray
 
-from benchmarks.feed import listed_often
 from benchmarks.result import finish
-from benchmarks.synthetic import SEED, make_shards
+from benchmarks.synthetic import SEED, listed_often, make_shards
 from lib.config import FeedSettings, ModelSettings, TrainSettings
 from lib.model.architecture import Architecture
 from lib.model.build import networks
 from lib.training import loop
 from lib.training.checkpoint import CheckpointFolder
 from lib.training.feed import TRAIN
-from lib.training.history import Epoch
+from lib.training.history import Epoch, Listener
 from lib.training.shards_feed import ShardsFeed
 
 FULL_ROWS = 2_000_000
@@ -40,14 +37,11 @@ TRAIN_SETTINGS = TrainSettings(batch_size=4096, epochs=EPOCHS, patience=EPOCHS, 
 GRAMS, CLASSES = 40_000, 200
 
 
-class Told:
+class Told(Listener):
     """Keeps the resident memory after each epoch, in MiB."""
 
     def __init__(self) -> None:
         self.resident: list[int] = []
-
-    def steps(self, first: int, losses: NDArray[Any]) -> None:
-        """Not of interest."""
 
     def epoch(self, epoch: Epoch) -> None:
         """Read it."""

@@ -23,7 +23,7 @@ from lib.config import Config
 
 FULL_ROWS = 40_000
 FILES, DEATHS, BATCH = 4, 3, 512
-# So small that checkpoints, two of 0.2 GB, are written after every 16 steps.
+# So small that a checkpoint can be written after every 16 steps.
 GRAMS, CLASSES = 40_000, 200
 # Seconds after a step's line within which the kill comes: some steps long.
 LONGEST_PAUSE = 1.0

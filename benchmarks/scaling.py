@@ -4,11 +4,10 @@ python -m benchmarks.scaling [--rows 201377] [--repeats 3]
 
 The model and the rows are those of accuracy_names (conf/naver_names.yaml, one network). Each worker is pinned to one
 core and takes as many rows a step whether it is alone or one of two, 1,024 and 4,096. What travels is what the loopback
-device counts, over the sum of what has to: each worker's distinct rows of every table, and the dense gradients.
+device counts, over what a worker's distinct rows of every table and the dense gradients amount to.
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -22,11 +21,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import psutil
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from benchmarks.accuracy_names import CONF, FULL_ROWS, MONTH, NAMES, in_folder, thinned
 from benchmarks.result import data_folder, finish
-from benchmarks.workers import said
+from benchmarks.workers import said, say
 from jobs import ingest, normalize, shards, tokenize, vocabulary, word2vec
 from lib import artefact as artefacts
 from lib import config, manifest
@@ -37,7 +35,7 @@ from lib.model.architecture import Architecture
 from lib.session import open_session
 from lib.training import agreement, cluster, loop
 from lib.training.feed import TRAIN
-from lib.training.history import Epoch
+from lib.training.history import Epoch, Listener
 from lib.training.loop import Training
 from lib.training.members import Work
 from lib.training.shards_feed import ShardsFeed
@@ -98,7 +96,7 @@ def measured(folder: Path, settings: Config, made: Artefact, repeats: int) -> di
                 print(f"{workers} workers, {batch} rows each: {found[-1]['rate']:,.0f} rows/s", flush=True)
         rates = {workers: statistics.median(one["rate"] for one in found) for workers, found in runs.items()}
         waits += [max(one["wait"] for one in runs[WORKERS])]
-        traffic += [statistics.median(one["bytes"] / one["needed"] for one in runs[WORKERS])]
+        traffic += [statistics.median(one["bytes"] / one["of_rows"] for one in runs[WORKERS])]
         figures |= {
             name: round(rates[WORKERS] / rates[1], 3),
             f"rows_per_second_{batch}": [round(rate) for rate in rates.values()],
@@ -108,12 +106,12 @@ def measured(folder: Path, settings: Config, made: Artefact, repeats: int) -> di
 
 
 def run(folder: Path, settings: Config, made: Artefact, batch: int, workers: int) -> Run:
-    """One training: rows a second, share of waiting; bytes that a worker sends in a step, and has to."""
+    """One training: rows a second, share of waiting; bytes that a worker sends in a step, and those of its rows."""
     train = settings.train.model_copy(update={"batch_size": batch * workers, "epochs": EPOCHS})
     configuration = folder / "configuration.json"
     configuration.write_text(settings.model_copy(update={"train": train}).model_dump_json(by_alias=True))
     command = ["-m", "benchmarks.scaling", "--worker", str(configuration), str(made.folder)]
-    *epochs, needed = said(command, workers, pinned=True)
+    *epochs, of_rows = said(command, workers, pinned=True)
     first, *counted = (dict(one) for one in epochs)
     seconds = sum(one["seconds"] for one in counted)
     steps = sum(one["steps"] for one in counted)
@@ -121,7 +119,7 @@ def run(folder: Path, settings: Config, made: Artefact, batch: int, workers: int
         "rate": sum(one["rows"] for one in counted) / seconds,
         "wait": sum(one["seconds"] * one["wait"] for one in counted) / seconds,
         "bytes": (counted[-1]["sent"] - first["sent"]) / steps / workers,
-        "needed": needed["bytes"],
+        "of_rows": of_rows["bytes"],
     }
 
 
@@ -134,21 +132,18 @@ def train(configuration: Path, folder: Path) -> None:
     architecture = Architecture.of_shards(made.facts, settings.model)
     training = Work(settings.train, architecture, lambda _: feed, cluster=place).start(1, feed.steps(TRAIN))
     loop.refit(training, feed, TRAIN, EPOCHS, [Told(feed.steps(TRAIN))] if place.chief else [])
-    needed = bytes_needed(training, feed)
+    of_rows = bytes_of_rows(training, feed)
     if place.chief:
-        say({"bytes": needed})
+        say({"bytes": of_rows})
     agreement.wait_for_all(training.steps.strategy, place)
     os._exit(0)
 
 
-class Told:
+class Told(Listener):
     """Says what an epoch took, and what the loopback device has sent so far."""
 
     def __init__(self, steps: int) -> None:
         self.number = steps
-
-    def steps(self, first: int, losses: NDArray[Any]) -> None:
-        """Not of interest."""
 
     def epoch(self, epoch: Epoch) -> None:
         """Say them."""
@@ -157,7 +152,7 @@ class Told:
         say({"rows": epoch.rows, "seconds": epoch.seconds, "wait": wait, "steps": self.number, "sent": sent})
 
 
-def bytes_needed(training: Training, feed: ShardsFeed) -> float:
+def bytes_of_rows(training: Training, feed: ShardsFeed) -> float:
     """Mean over some steps: distinct rows of each table times their bytes, and the dense gradients."""
     optimizer = training.optimizer
 
@@ -173,11 +168,6 @@ def bytes_needed(training: Training, feed: ShardsFeed) -> float:
     rows = np.mean(found, axis=0)
     values = sum(int(np.prod(one.shape)) for one in optimizer.dense_variables)
     return float(FLOAT_BYTES * (rows @ width + values))
-
-
-def say(line: Mapping[str, Any]) -> None:
-    """One line."""
-    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

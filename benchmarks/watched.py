@@ -7,7 +7,6 @@ a fresh network measures on validation] and ["end", hash of the weights, tempera
 """
 
 import hashlib
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -16,19 +15,20 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from benchmarks.workers import say
 from lib import artefact
 from lib.command import start_logging
 from lib.config import Config
 from lib.model.architecture import Architecture
 from lib.training import agreement, cluster, members
 from lib.training.feed import TRAIN, VALIDATION
-from lib.training.history import Epoch, Listener
+from lib.training.history import Listener
 from lib.training.loop import measure
 from lib.training.shards_feed import ShardsFeed
 from lib.training.strategy import make_strategy
 
 
-class Told:
+class Told(Listener):
     """Says each step's loss."""
 
     def __init__(self, name: str) -> None:
@@ -39,9 +39,6 @@ class Told:
         for step, loss in enumerate(losses.tolist(), first):
             say([self.name, step, loss])
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Nothing more to say."""
-
 
 class Watched(members.Work):
     """Work whose chief says each step's loss."""
@@ -49,11 +46,6 @@ class Watched(members.Work):
     def listeners(self, name: str) -> list[Listener]:
         """The only one."""
         return [Told(name)] if self.cluster.chief else []
-
-
-def say(line: list[Any]) -> None:
-    """One line."""
-    print(json.dumps(line), flush=True)
 
 
 def main(configuration: Path, shards: Path, checkpoints: Path) -> None:

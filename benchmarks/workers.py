@@ -56,6 +56,11 @@ def _begun(command: Sequence[str], place: Cluster, core: int | None) -> Process:
     )  # fmt: skip
 
 
+def say(line: Any) -> None:
+    """A line of JSON for whoever hears it by `said`."""
+    print(json.dumps(line), flush=True)
+
+
 def said(
     command: Sequence[str], workers: int, *, pinned: bool = False, killed_after: int | None = None, pause: float = 0.0
 ) -> list[Any]:  # fmt: skip

@@ -2,9 +2,9 @@
 
 Tables never travel. Of a table that is looked up, the distinct ids of each replica's rows and their summed gradients
 do. Of a bag the gradient is a product of two small factors, the entries [batch, ids] and the gradient of the sums
-[batch, width]: these travel, and each replica multiplies those of all. That is a tenth of the bytes of the product's
-rows and below, and nobody has to add up rows (Xie, Kim, Zhou, Ho, Kumar, Yu, Xing: Distributed machine learning via
-sufficient factor broadcasting, arXiv 1511.08486).
+[batch, width]: these travel, and each replica multiplies those of all. They are smaller than the product's rows, which
+nobody has to add up then (Xie, Kim, Zhou, Ho, Kumar, Yu, Xing: Distributed machine learning via sufficient factor
+broadcasting, arXiv 1511.08486).
 """
 
 from typing import Any

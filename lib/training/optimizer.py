@@ -46,11 +46,6 @@ class Optimizer:
         self.dense = _dense_optimizer(settings, steps, self.dense_variables)
 
     @property
-    def variables(self) -> list[Any]:
-        """All that is moved."""
-        return [one.value for one in self.dense_variables] + [table.variable for table in self.tables]
-
-    @property
     def slots(self) -> list[Any]:
         """Every variable of the optimizer itself."""
         return [*(one.value for one in self.dense.variables), *(slot for table in self.tables for slot in table.slots)]

@@ -71,13 +71,7 @@ class Steps:
     def __init__(self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings) -> None:
         self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
         self.heads: dict[str, float] = settings.heads.model_dump()
-        model = networks.training
-        found = {layer.name: layer for layer in model.layers if isinstance(layer, WeightedBag)}
-        sums = {name: layer.output for name, layer in found.items()}
-        self._bags = (
-            keras.Model(model.input, {name: [*found[name].input, sums[name]] for name in found}) if found else None
-        )
-        self._answers = keras.Model([model.input, list(sums.values())], model.output)
+        self._bags, self._answers = _cut_at_bags(networks.training)
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
 
@@ -144,6 +138,15 @@ class Steps:
         logits = self.networks.scoring(inputs_of(batch), training=False)
         masks = head_masks(batch)
         return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in HEADS])
+
+
+def _cut_at_bags(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
+    """The model as two: from inputs to each bag's inputs and sums (None without bags), from there to its answers."""
+    bags = [layer for layer in model.layers if isinstance(layer, WeightedBag)]
+    answers = keras.Model([model.input, [layer.output for layer in bags]], model.output)
+    if not bags:
+        return None, answers
+    return keras.Model(model.input, {layer.name: [*layer.input, layer.output] for layer in bags}), answers
 
 
 def inputs_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -41,8 +41,8 @@ class Entries:
 class WeightedBag(RowTable):
     """(ids [batch, length], weights [batch, length]) -> [batch, width]; entries of weight 0 are not read at all.
 
-    The gradient of its table is `row_gradients` of that of its output, which is taken where the training is
-    (lib/training/step.py): from there the replicas can share it.
+    The gradient of its table is `row_gradients` of that of its output, and taken by the training step
+    (lib/training/step.py), where the replicas share it; a tape cannot follow the sum itself.
     """
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
