@@ -50,9 +50,7 @@ class WeightedBag(RowTable):
         ids, weights = inputs
         entries = Entries.of(ids, weights)
         distinct, position = tf.unique(entries.ids)
-        rows = self.read_rows(distinct)
-        shape = (tf.shape(ids)[0], tf.size(distinct))
-        return _product(entries.example, tf.cast(position, tf.int64), entries.weights, shape, rows)
+        return _product(entries, position, tf.size(distinct), self.read_rows(distinct), transposed=False)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, int]:
         """[batch, width]."""
@@ -70,20 +68,27 @@ def row_gradients(entries: Entries, gradient: Tensor) -> tuple[Tensor, Tensor]:
         The distinct ids [n], and the gradient of each one's row [n, width].
     """
     distinct, position = tf.unique(entries.ids)
-    order = tf.argsort(position)
-    of_row, of_example = tf.cast(tf.gather(position, order), tf.int64), tf.gather(entries.example, order)
-    shape = (tf.size(distinct), tf.size(entries.counts))
-    return distinct, _product(of_row, of_example, tf.gather(entries.weights, order), shape, gradient)
+    return distinct, _product(entries, position, tf.size(distinct), gradient, transposed=True)
 
 
-def _product(row: Tensor, column: Tensor, values: Tensor, shape: tuple[Tensor, Tensor], dense: Tensor) -> Tensor:
-    """Sparse [shape] times dense; the entries come ordered by row."""
-    rows, columns = shape
-    # One row more than needed: TensorFlow's kernel divides by the number of rows, and kills the process at none.
-    larger = tf.cast(tf.stack([rows + 1, columns]), tf.int64)
-    matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
-        indices=tf.stack([row, column], axis=1), values=values, dense_shape=larger
+def _product(entries: Entries, position: Tensor, distinct: Tensor, dense: Tensor, *, transposed: bool) -> Tensor:
+    """The entries' weights as a sparse matrix [batch, distinct], or its transpose, times dense."""
+    shape = (tf.size(entries.counts), distinct)
+
+    def multiplied() -> Tensor:
+        matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
+            indices=tf.stack([entries.example, tf.cast(position, tf.int64)], axis=1),
+            values=entries.weights,
+            dense_shape=tf.cast(tf.stack(shape), tf.int64),
+        )
+        if transposed:
+            # By counting. Sorting the entries by their ids would cost as much as all the rest.
+            matrix = tf.raw_ops.SparseMatrixTranspose(input=matrix, type=entries.weights.dtype)
+        return tf.raw_ops.SparseMatrixMatMul(a=matrix, b=dense)
+
+    # TensorFlow's kernels divide by the matrix's numbers of rows and columns, and kill the process where one is zero.
+    product = tf.cond(
+        tf.size(entries.ids) > 0, multiplied, lambda: tf.zeros((shape[int(transposed)], tf.shape(dense)[1]))
     )
-    product = tf.raw_ops.SparseMatrixMatMul(a=matrix, b=dense)[:rows]
     product.set_shape([None, dense.shape[1]])
     return product
