@@ -4,7 +4,7 @@ python -m benchmarks.scaling [--rows 201377] [--repeats 3]
 
 The model and the rows are those of accuracy_names (conf/naver_names.yaml, one network). Each worker is pinned to one
 core and takes as many rows a step whether it is alone or one of two, 1,024 and 4,096. What travels is what the loopback
-device counts, over what a worker's distinct rows of every table and the dense gradients amount to.
+device counts, over what the distinct rows that a worker moves and the dense gradients amount to.
 """
 
 import argparse
@@ -153,13 +153,14 @@ class Told(Listener):
 
 
 def bytes_of_rows(training: Training, feed: ShardsFeed) -> float:
-    """Mean over some steps: distinct rows of each table times their bytes, and the dense gradients."""
+    """Mean over some steps: distinct rows that a worker moves times their bytes, and the dense gradients."""
     optimizer = training.optimizer
 
     def touched(batch: Any) -> Any:
         bags = training.steps.bags(inputs_of(batch))
+        owned = dict(zip(bags.layers, bags.owned, strict=True))
         # Here no branch reads words but that of the category.
-        ids = [bags[one.name].entries.ids if one.name in bags else batch["cat_ids"] for one in optimizer.layers]
+        ids = [owned[one].ids if one in owned else batch["cat_ids"] for one in optimizer.layers]
         return tf.stack([tf.size(tf.unique(tf.reshape(one, [-1]))[0]) for one in ids])
 
     counted = AnyBatch(lambda batch: training.steps.strategy.run(touched, (batch,)))

@@ -55,6 +55,13 @@ def wait_for_all(strategy: Any, cluster: Cluster) -> None:
         LOG.debug("a peer has left before this worker")
 
 
+def chief_says(strategy: Any, cluster: Cluster, value: bool) -> bool:
+    """The chief's value; every worker must call it at the same place."""
+    if cluster.workers == 1:
+        return value
+    return bool(gathered(strategy, np.full((1, DIGEST), value, np.int32))[0, 0, 0])
+
+
 def gathered(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:
     """Each worker's digests [n, DIGEST], in their order [workers, n, DIGEST]."""
     of_replicas = _gather(strategy)(tf.constant(own[None])).numpy()

@@ -5,6 +5,7 @@ step. Averaging every EVERY steps with the decay raised to that power gives near
 average for 1/32 of the cost.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -25,6 +26,8 @@ class Average:
         self.weights = [weight.value for weight in model.trainable_variables]
         self.shadows = [tf.Variable(weight, trainable=False) for weight in self.weights]
         self.decay, self.updates = decay, 0
+        self._strategy = tf.distribute.get_strategy()
+        self._move = tf.function(self._move_all)
 
     def after_step(self, step: int) -> None:
         """Take the weights into account; `step` counts from 1."""
@@ -33,8 +36,22 @@ class Average:
         self.updates += 1
         # Early averages follow fast, as in TensorFlow's ExponentialMovingAverage(num_updates).
         decay = min(self.decay**EVERY, (1 + self.updates) / (10 + self.updates))
+        self._move(tf.constant(1.0 - decay))
+
+    def _move_all(self, share: Any) -> None:
+        """Each replica its own copies: of the rows that others own, these are old, and so are the shadows' then."""
+        self._strategy.run(self._move_copies, (share,))
+
+    def _move_copies(self, share: Any) -> None:
         for shadow, weight in zip(self.shadows, self.weights, strict=True):
-            shadow.assign_add((1.0 - decay) * (weight - shadow))
+            # A strategy's variable does not let a replica change its copy by itself.
+            tf.raw_ops.AssignAddVariableOp(resource=shadow.handle, value=share * (weight - shadow))
+
+    def of(self, weights: Sequence[Any]) -> list[Any]:
+        """The shadows of those weights that are among the averaged."""
+        wanted = {id(weight) for weight in weights}
+        both = zip(self.shadows, self.weights, strict=True)
+        return [shadow for shadow, weight in both if id(weight) in wanted]
 
     def swap(self) -> None:
         """Exchange weights and averages; calling it again puts them back."""

@@ -46,6 +46,17 @@ class Optimizer:
         self.dense = _dense_optimizer(settings, steps, self.dense_variables)
 
     @property
+    def bags(self) -> list[WeightedBag]:
+        """Those of `layers` whose rows are each moved by its owner alone."""
+        return [one for one in self.layers if isinstance(one, WeightedBag)]
+
+    @property
+    def owned(self) -> list[Any]:
+        """Variables of which each replica moves the rows that it owns: the tables of bags, and their slots."""
+        both = zip(self.layers, self.tables, strict=True)
+        return [one for layer, table in both if layer in self.bags for one in (table.variable, *table.slots)]
+
+    @property
     def slots(self) -> list[Any]:
         """Every variable of the optimizer itself."""
         return [*(one.value for one in self.dense.variables), *(slot for table in self.tables for slot in table.slots)]
@@ -56,10 +67,11 @@ class Optimizer:
         Args:
             dense: this replica's share of the gradients of `dense_variables`; they are summed over replicas here, so
                 divide the loss by the weight of the global batch.
-            slices: of each of `layers`, distinct ids [n] and the gradients of their rows [n, width] over all replicas.
+            slices: of each of `layers`, distinct ids [n] and the gradients of their rows [n, width] over all replicas;
+                of a bag, the rows that this replica owns (lib/training/exchange.py).
         """
         if self.settings.clip_norm is not None:
-            dense, slices = _clipped(dense, slices, self.settings.clip_norm)
+            dense, slices = _clipped(dense, slices, [one in self.bags for one in self.layers], self.settings.clip_norm)
         rate = tf.cast(self.dense.learning_rate, tf.float32)
         step = self.dense.iterations + 1
         for table, (ids, rows) in zip(self.tables, slices, strict=True):
@@ -93,14 +105,21 @@ def _dense_optimizer(settings: TrainSettings, steps: int, variables: list[Any]) 
 
 
 def _clipped(
-    dense: Sequence[Any], slices: Sequence[tuple[Any, Any]], norm: float
+    dense: Sequence[Any], slices: Sequence[tuple[Any, Any]], owned: Sequence[bool], norm: float
 ) -> tuple[list[Any], list[tuple[Any, Any]]]:
     """Scale all gradients down together so that their global norm is at most `norm`."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
+    # Of rows that each replica has its own of, the squares are summed over the replicas.
+    squares = _squares([rows for (_, rows), one in zip(slices, owned, strict=True) if one])
     if replicas > 1:
-        dense = context.all_reduce(tf.distribute.ReduceOp.SUM, list(dense))
-    rows = [row for _, row in slices]
-    scale = norm / tf.maximum(tf.linalg.global_norm([*dense, *rows]), norm)
+        *dense, squares = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, squares])
+    squares += _squares([*dense, *(rows for (_, rows), one in zip(slices, owned, strict=True) if not one)])
+    scale = norm / tf.maximum(tf.sqrt(squares), norm)
     # Keras sums over replicas once more, hence the division.
     return [one * (scale / replicas) for one in dense], [(ids, row * scale) for ids, row in slices]
+
+
+def _squares(values: Sequence[Any]) -> Any:
+    """Sum of the squares of all elements."""
+    return tf.add_n([tf.constant(0.0), *(tf.reduce_sum(tf.square(one)) for one in values)])

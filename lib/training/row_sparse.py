@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lib.model.layers.table import rows_of
+from lib.model.layers.table import overwrite_rows, rows_of
 from lib.training.rules import RowRule, Tensor
 
 # Rows moved at a time: what a rule computes on the way then stays in the processor's cache, 0.8 MB for rows of 128
@@ -48,9 +48,9 @@ class SparseTable:
         held = [rows_of(slot, ids) for slot in self.slots]
         change, slots = self.rule.move(gradient, held, self.rate * rate, step)
         for slot, rows in zip(self.slots, slots, strict=True):
-            _scatter(slot, ids, rows)
+            overwrite_rows(slot, ids, rows)
         # Gather, add and overwrite: TensorFlow's own ResourceScatterSub takes twice as long for the same.
-        _scatter(self.variable, ids, rows_of(self.variable, ids) + change)
+        overwrite_rows(self.variable, ids, rows_of(self.variable, ids) + change)
 
 
 def sum_repeated(gradient: Any) -> tuple[Tensor, Tensor]:
@@ -61,8 +61,3 @@ def sum_repeated(gradient: Any) -> tuple[Tensor, Tensor]:
         lambda: tf.math.unsorted_segment_sum(gradient.values, position, tf.size(ids)),
         lambda: gradient.values,
     )
-
-
-def _scatter(variable: Any, ids: Tensor, rows: Tensor) -> None:
-    """Overwrite rows of the variable (of this replica's copy, if mirrored) without touching the others."""
-    tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=ids, updates=rows)

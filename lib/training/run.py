@@ -139,6 +139,7 @@ class Run:
         if self.best is not None:
             self.best.restore(self.training.model)
         else:
+            self.training.bring_together()
             self._swap()
         self._save_finished()
         return self.history
@@ -157,6 +158,7 @@ class Run:
         seconds = self.under_way.seconds
         validation = None
         if self.best is not None:
+            self.training.bring_together()
             self._swap()
             if self.feed.rows(VALIDATION):
                 validation = measure(self.training, self.feed, VALIDATION)
@@ -234,9 +236,17 @@ class Run:
         )
 
     def _save_if_due(self) -> None:
+        """Save when the chief's clock says so: before, all workers bring their tables together."""
+        if self.saving is None:
+            return
         edge = self.under_way.batches == 0
         last = self.saved_edge if edge else self.saved
-        if self.written is None or time.monotonic() - last < self.written.seconds:
+        due = time.monotonic() - last >= self.saving.seconds
+        training = self.training
+        if not agreement.chief_says(training.steps.strategy, training.cluster, due):
+            return
+        training.bring_together()
+        if self.written is None:
             return
         average, best = self.training.average, self.best
         arrays = state.captured(self.training.variables)

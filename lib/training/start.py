@@ -28,6 +28,7 @@ class Training:
         cluster: who trains.
         watchdog: told of each step.
         done: steps taken so far.
+        together: step after which each replica had every row as its owner has it.
     """
 
     model: keras.Model
@@ -38,6 +39,7 @@ class Training:
     cluster: Cluster = field(default_factory=Cluster)
     watchdog: Watchdog = field(default_factory=Watchdog)
     done: int = 0
+    together: int = 0
 
     @property
     def learning_rate(self) -> float:
@@ -48,6 +50,15 @@ class Training:
     def variables(self) -> dict[str, Any]:
         """All that the next step depends on, by name."""
         return state.variables(self.steps.networks, self.optimizer, self.average)
+
+    def bring_together(self) -> None:
+        """Make all copies of the tables alike, before anything but a training step reads them.
+
+        Every worker must call it at the same step.
+        """
+        if self.together != self.done:
+            self.steps.bring_together()
+            self.together = self.done
 
 
 def start(
@@ -72,5 +83,5 @@ def start(
         optimizer = Optimizer(model, settings, total_steps)
         average = None if settings.average is None else Average(model, settings.average)
     state.separate_streams(strategy, made.training)
-    steps = Steps(strategy, made, optimizer, settings)
+    steps = Steps(strategy, made, optimizer, settings, average)
     return Training(model, steps, optimizer, settings, average, cluster, watchdog or Watchdog())

@@ -1,7 +1,6 @@
 """One training step, one measuring step, for any strategy."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,8 +16,9 @@ from lib.model.architecture import (
     NAME_INPUT,
 )
 from lib.model.build import Networks
-from lib.model.layers.bag import Entries, WeightedBag, row_gradients
-from lib.training.exchange import factors_of_all, rows_of_all
+from lib.model.layers.bag import Entries, WeightedBag
+from lib.training.average import Average
+from lib.training.exchange import Bags, bring_together, rows_of_all
 from lib.training.feed import COLUMNS
 from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
 from lib.training.optimizer import Optimizer
@@ -49,31 +49,23 @@ class AnyBatch:
         return self._compiled(read)
 
 
-@dataclass(frozen=True)
-class Bag:
-    """A bag of this part of a batch: what is summed, and the sums [batch, width]."""
-
-    entries: Entries
-    sums: Tensor
-
-    def rows_of_all(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Distinct ids and the gradients of their rows over all replicas, from that of the sums."""
-        return row_gradients(*factors_of_all(self.entries, gradient))
-
-
 class Steps:
     """The compiled steps of one model under one strategy.
 
     Args:
-        strategy: from `make_strategy`; networks and optimizer were made in its scope.
+        strategy: from `make_strategy`; networks, optimizer and average were made in its scope.
     """
 
-    def __init__(self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings) -> None:
+    def __init__(
+        self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings, average: Average | None
+    ) -> None:  # fmt: skip
         self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
         self.heads: dict[str, float] = settings.heads.model_dump()
-        self._bags, self._answers = _cut_at_bags(networks.training)
+        self._bags, self._weigh, self._answers = _cut_at_bags(networks.training)
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
+        self._owned = [*optimizer.owned, *(average.of(optimizer.owned) if average is not None else [])]
+        self._bring_together = tf.function(lambda: strategy.run(lambda: bring_together(self._owned)))
 
     def train(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Move the weights by one batch; the sums named in TRAINED, over all rows of the batch."""
@@ -82,6 +74,11 @@ class Steps:
     def measure(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Sums over the batch's rows, [heads, MEASURED]; a row without a known label counts as an error."""
         return self._measure(batch)
+
+    def bring_together(self) -> None:
+        """Give every replica the rows that others own and have moved."""
+        if self.strategy.num_replicas_in_sync > 1:
+            self._bring_together()
 
     def _train_all(self, batch: Any) -> Tensor:
         return self._over_parts(self.train_part, batch)
@@ -102,10 +99,10 @@ class Steps:
         correct = weights * _hits(logits[MAIN_HEAD], batch["label"])
         return tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(correct), _rows(batch)])
 
-    def bags(self, inputs: Mapping[str, Tensor]) -> dict[str, Bag]:
-        """The bags that a training step sums, by the name of their layer."""
-        found = {} if self._bags is None else self._bags(inputs, training=True)
-        return {name: Bag(Entries.of(ids, weights), sums) for name, (ids, weights, sums) in found.items()}
+    def bags(self, inputs: Mapping[str, Tensor]) -> Bags:
+        """The bags that a training step sums."""
+        weighed = self._weigh(inputs, training=True) if self._weigh is not None else []
+        return Bags(self._bags, [Entries.of(ids, weights) for ids, weights in weighed])
 
     def gradients(
         self, batch: Mapping[str, Tensor]
@@ -113,26 +110,25 @@ class Steps:
         """Forward and backward.
 
         Returns:
-            This part's summed loss; of the global mean loss, the part's share of the dense gradients and the gradients
-            of each table's rows over all replicas, as `Optimizer.apply` takes them; the logits.
+            This part's summed loss; of the global mean loss, the part's share of the dense gradients and, over all
+            replicas, the gradients of the rows of each table, as `Optimizer.apply` takes them; the logits.
         """
         weight = _over_replicas(tf.reduce_sum(row_weights(batch)))
         inputs = inputs_of(batch)
         bags = self.bags(inputs)
-        dense = [one.value for one in self.optimizer.dense_variables]
+        sums = bags.sums()
         # Of a bag up to its sums only: what follows to its rows is for all replicas together.
-        tables = [bags[one.name].sums if one.name in bags else one.table.value for one in self.optimizer.layers]
+        looked_up = [one for one in self.optimizer.layers if one not in bags.layers]
+        sources = ([one.value for one in self.optimizer.dense_variables], sums, [one.table.value for one in looked_up])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([*dense, *tables])
-            logits = self._answers([inputs, [bag.sums for bag in bags.values()]], training=True)
+            tape.watch(sources)
+            logits = self._answers([inputs, sums], training=True)
             loss = weighted_loss(logits, batch, self.heads, self.settings.label_smoothing)
             mean = loss / tf.maximum(weight, 1e-12)
-        gradients = tape.gradient(mean, [*dense, *tables])
-        slices = [
-            bags[layer.name].rows_of_all(gradient) if layer.name in bags else rows_of_all(gradient)
-            for layer, gradient in zip(self.optimizer.layers, gradients[len(dense) :], strict=True)
-        ]
-        return loss, gradients[: len(dense)], slices, logits
+        dense, of_sums, of_tables = tape.gradient(mean, sources)
+        slices = dict(zip(bags.layers, bags.row_gradients(of_sums), strict=True))
+        slices |= {layer: rows_of_all(gradient) for layer, gradient in zip(looked_up, of_tables, strict=True)}
+        return loss, dense, [slices[layer] for layer in self.optimizer.layers], logits
 
     def _measure_part(self, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.networks.scoring(inputs_of(batch), training=False)
@@ -140,13 +136,11 @@ class Steps:
         return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in HEADS])
 
 
-def _cut_at_bags(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
-    """The model as two: from inputs to each bag's inputs and sums (None without bags), from there to its answers."""
+def _cut_at_bags(model: keras.Model) -> tuple[list[WeightedBag], keras.Model | None, keras.Model]:
+    """The bags of a model; it up to what they weigh (None without bags), and from their sums on to its answers."""
     bags = [layer for layer in model.layers if isinstance(layer, WeightedBag)]
-    answers = keras.Model([model.input, [layer.output for layer in bags]], model.output)
-    if not bags:
-        return None, answers
-    return keras.Model(model.input, {layer.name: [*layer.input, layer.output] for layer in bags}), answers
+    weigh = keras.Model(model.input, [layer.input for layer in bags]) if bags else None
+    return bags, weigh, keras.Model([model.input, [layer.output for layer in bags]], model.output)
 
 
 def inputs_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -21,21 +21,24 @@ class Entries:
         ids: [entries] int32.
         weights: [entries] float32.
         example: [entries] int64, ascending: whose they are.
-        counts: [batch] int32: how many each example has.
+        examples: how many there are, with or without entries.
     """
 
     ids: Tensor
     weights: Tensor
     example: Tensor
-    counts: Tensor
+    examples: Tensor
 
     @staticmethod
     def of(ids: Tensor, weights: Tensor) -> "Entries":
         """Of a layer's inputs, both [batch, length]; entries of weight 0 are left out."""
-        present = tf.not_equal(weights, 0)
-        used = tf.where(present)
-        counts = tf.reduce_sum(tf.cast(present, tf.int32), axis=1)
-        return Entries(tf.gather_nd(ids, used), tf.gather_nd(weights, used), used[:, 0], counts)
+        used = tf.where(tf.not_equal(weights, 0))
+        return Entries(tf.gather_nd(ids, used), tf.gather_nd(weights, used), used[:, 0], tf.shape(ids)[0])
+
+    @property
+    def counts(self) -> Tensor:
+        """How many each example has, [examples] int32."""
+        return tf.math.unsorted_segment_sum(tf.ones_like(self.ids), self.example, self.examples)
 
 
 class WeightedBag(RowTable):
@@ -47,8 +50,10 @@ class WeightedBag(RowTable):
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Sum weight * row over each example's ids."""
-        ids, weights = inputs
-        entries = Entries.of(ids, weights)
+        return self.sums(Entries.of(*inputs))
+
+    def sums(self, entries: Entries) -> Tensor:
+        """Sum weight * row over each example's entries, [examples, width]."""
         distinct, position = tf.unique(entries.ids)
         return _product(entries, position, tf.size(distinct), self.read_rows(distinct), transposed=False)
 
@@ -73,7 +78,7 @@ def row_gradients(entries: Entries, gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 def _product(entries: Entries, position: Tensor, distinct: Tensor, dense: Tensor, *, transposed: bool) -> Tensor:
     """The entries' weights as a sparse matrix [batch, distinct], or its transpose, times dense."""
-    shape = (tf.size(entries.counts), distinct)
+    shape = (entries.examples, distinct)
 
     def multiplied() -> Tensor:
         matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(

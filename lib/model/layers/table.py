@@ -74,6 +74,11 @@ def rows_of(variable: Any, ids: Tensor) -> Tensor:
     return tf.raw_ops.ResourceGather(resource=variable.handle, indices=ids, dtype=variable.dtype)
 
 
+def overwrite_rows(variable: Any, ids: Tensor, rows: Tensor) -> None:
+    """Give the rows `ids` of a table's variable (of this replica's copy, if mirrored) other values [ids, width]."""
+    tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=ids, updates=rows)
+
+
 def _given(values: Any) -> Any:
     def start(shape: Any, dtype: Any = None) -> Tensor:  # noqa: ARG001
         return tf.convert_to_tensor(values, dtype or "float32")
