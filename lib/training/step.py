@@ -65,7 +65,7 @@ class Steps:
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
         self._owned = [*optimizer.owned, *(average.of(optimizer.owned) if average is not None else [])]
-        self._bring_together = tf.function(lambda: strategy.run(lambda: bring_together(self._owned)))
+        self._together = tf.function(self._together_all)
 
     def train(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Move the weights by one batch; the sums named in TRAINED, over all rows of the batch."""
@@ -78,7 +78,10 @@ class Steps:
     def bring_together(self) -> None:
         """Give every replica the rows that others own and have moved."""
         if self.strategy.num_replicas_in_sync > 1:
-            self._bring_together()
+            self._together()
+
+    def _together_all(self) -> None:
+        self.strategy.run(bring_together, (self._owned,))
 
     def _train_all(self, batch: Any) -> Tensor:
         return self._over_parts(self.train_part, batch)

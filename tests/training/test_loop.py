@@ -160,6 +160,18 @@ for _ in range(2):
     variables = drawing.variables
     state.restore(variables, state.captured(variables), None)
     state.separate_streams(strategy, drawing.model)
+stepped = toy.training(replicas=2)
+stepped.steps.train(next(iter(toy.feed().batches("train", 1))))
+stepped.done = 1
+def moved(variable):
+    # The rows in which the replicas' copies differ, and the copies.
+    copies = [np.asarray(part) for part in strategy.experimental_local_results(variable)]
+    return [np.flatnonzero((copies[0] != copies[1]).any(axis=1)).tolist(), [copy.tolist() for copy in copies]]
+(table, accumulator), apart = stepped.optimizer.owned[:2], []
+for one in (table, accumulator):
+    apart.append(moved(one))
+stepped.bring_together()
+print(json.dumps({"apart": apart, "together": [moved(one) for one in (table, accumulator)]}))
 for replicas in (1, 2):
     training = toy.training(replicas=replicas, clip_norm=0.5, average=0.9, epochs=2)
     history = loop.fit(training, toy.feed(train=65))
@@ -183,10 +195,15 @@ def test_two_replicas_train_as_one() -> None:
         timeout=500,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    fresh, resumed, one, two = (json.loads(line) for line in done.stdout.splitlines()[-4:])
+    fresh, resumed, shared, one, two = (json.loads(line) for line in done.stdout.splitlines()[-5:])
     assert fresh == resumed
     assert len(fresh) == 2
     assert all(first[0] != second[0] and first[1] == second[1] for first, second in fresh)
+    for (rows, copies), (left, (first, second)) in zip(shared["apart"], shared["together"], strict=True):
+        # Each row that the step touched was moved by its owner alone, until the owners gave theirs to all.
+        assert {row % 2 for row in rows} == {0, 1}
+        assert left == []
+        assert first == second == [copies[row % 2][row] for row in range(toy.GRAMS)]
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
     assert two["validation"] == pytest.approx(one["validation"], rel=1e-4)
     assert two["weights"] == pytest.approx(one["weights"], rel=1e-4)
