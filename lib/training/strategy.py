@@ -46,6 +46,12 @@ def make_strategy(replicas: int, cluster: Cluster) -> Any:
         return _of_workers(replicas, cluster)
     if replicas == 1:
         return tf.distribute.get_strategy()
+    return _of_devices(replicas)
+
+
+@cache
+def _of_devices(replicas: int) -> Any:
+    """One strategy for all trainings of this process: two over the same devices would number their exchanges alike."""
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
     devices = gpus if len(gpus) >= replicas else _logical_cpus(replicas)
     return tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]])

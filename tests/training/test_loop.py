@@ -161,8 +161,10 @@ for _ in range(2):
     state.restore(variables, state.captured(variables), None)
     state.separate_streams(strategy, drawing.model)
 stepped = toy.training(replicas=2)
-stepped.steps.train(next(iter(toy.feed().batches("train", 1))))
-stepped.done = 1
+# Two steps: the first one's rate is zero, as rates warm up.
+for batch in list(toy.feed().batches("train", 1))[:2]:
+    stepped.steps.train(batch)
+    stepped.done += 1
 def moved(variable):
     # The rows in which the replicas' copies differ, and the copies.
     copies = [np.asarray(part) for part in strategy.experimental_local_results(variable)]
