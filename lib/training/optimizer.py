@@ -41,20 +41,17 @@ class Optimizer:
         self.settings = settings
         self.layers = [layer for layer in model.layers if isinstance(layer, RowTable) and layer.trainable]
         self.tables = [_sparse_table(layer, settings) for layer in self.layers]
+        # Whose rows are each moved by its owner alone.
+        self._shared_out = [isinstance(layer, WeightedBag) for layer in self.layers]
         owned = {id(layer.table) for layer in self.layers}
         self.dense_variables = [one for one in model.trainable_variables if id(one) not in owned]
         self.dense = _dense_optimizer(settings, steps, self.dense_variables)
 
     @property
-    def bags(self) -> list[WeightedBag]:
-        """Those of `layers` whose rows are each moved by its owner alone."""
-        return [one for one in self.layers if isinstance(one, WeightedBag)]
-
-    @property
     def owned(self) -> list[Any]:
         """Variables of which each replica moves the rows that it owns: the tables of bags, and their slots."""
-        both = zip(self.layers, self.tables, strict=True)
-        return [one for layer, table in both if layer in self.bags for one in (table.variable, *table.slots)]
+        both = zip(self.tables, self._shared_out, strict=True)
+        return [one for table, shared_out in both if shared_out for one in (table.variable, *table.slots)]
 
     @property
     def slots(self) -> list[Any]:
@@ -71,7 +68,7 @@ class Optimizer:
                 of a bag, the rows that this replica owns (lib/training/exchange.py).
         """
         if self.settings.clip_norm is not None:
-            dense, slices = _clipped(dense, slices, [one in self.bags for one in self.layers], self.settings.clip_norm)
+            dense, slices = _clipped(dense, slices, self._shared_out, self.settings.clip_norm)
         rate = tf.cast(self.dense.learning_rate, tf.float32)
         step = self.dense.iterations + 1
         for table, (ids, rows) in zip(self.tables, slices, strict=True):
@@ -105,16 +102,17 @@ def _dense_optimizer(settings: TrainSettings, steps: int, variables: list[Any]) 
 
 
 def _clipped(
-    dense: Sequence[Any], slices: Sequence[tuple[Any, Any]], owned: Sequence[bool], norm: float
+    dense: Sequence[Any], slices: Sequence[tuple[Any, Any]], shared_out: Sequence[bool], norm: float
 ) -> tuple[list[Any], list[tuple[Any, Any]]]:
     """Scale all gradients down together so that their global norm is at most `norm`."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
+    both = list(zip(slices, shared_out, strict=True))
     # Of rows that each replica has its own of, the squares are summed over the replicas.
-    squares = _squares([rows for (_, rows), one in zip(slices, owned, strict=True) if one])
+    squares = _squares([rows for (_, rows), own in both if own])
     if replicas > 1:
         *dense, squares = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, squares])
-    squares += _squares([*dense, *(rows for (_, rows), one in zip(slices, owned, strict=True) if not one)])
+    squares += _squares([*dense, *(rows for (_, rows), own in both if not own)])
     scale = norm / tf.maximum(tf.sqrt(squares), norm)
     # Keras sums over replicas once more, hence the division.
     return [one * (scale / replicas) for one in dense], [(ids, row * scale) for ids, row in slices]

@@ -34,6 +34,10 @@ class SparseTable:
 
     def apply(self, ids: Tensor, gradient: Tensor, rate: Tensor, step: Tensor) -> None:
         """Move the rows `ids`, each named once, by their gradient [ids, width]; `rate` is that of the dense weights."""
+        if "GPU" in self.variable.device:
+            # There a piece costs as much to start as the whole.
+            self._move(ids, gradient, rate, step)
+            return
         touched = tf.size(ids)
 
         def move(start: Tensor) -> tuple[Tensor]:

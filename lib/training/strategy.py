@@ -36,8 +36,12 @@ def computed_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+@cache
 def make_strategy(replicas: int, cluster: Cluster) -> Any:
     """The strategy for that many replicas in each worker: GPUs if there are enough, else logical CPUs.
+
+    One for all trainings of a process, which can join its cluster once; and two strategies over the same devices would
+    number their exchanges alike.
 
     Raises:
         UserError: TensorFlow has started with fewer devices, or this worker's port is taken.
@@ -46,20 +50,12 @@ def make_strategy(replicas: int, cluster: Cluster) -> Any:
         return _of_workers(replicas, cluster)
     if replicas == 1:
         return tf.distribute.get_strategy()
-    return _of_devices(replicas)
-
-
-@cache
-def _of_devices(replicas: int) -> Any:
-    """One strategy for all trainings of this process: two over the same devices would number their exchanges alike."""
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
     devices = gpus if len(gpus) >= replicas else _logical_cpus(replicas)
     return tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]])
 
 
-@cache
 def _of_workers(replicas: int, cluster: Cluster) -> Any:
-    """One strategy for all trainings of this process: a process can join its cluster once."""
     gpus = tf.config.list_physical_devices("GPU")
     if len(gpus) < replicas and replicas > 1:
         raise UserError(

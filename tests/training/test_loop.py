@@ -165,15 +165,14 @@ stepped = toy.training(replicas=2)
 for batch in list(toy.feed().batches("train", 1))[:2]:
     stepped.steps.train(batch)
     stepped.done += 1
-def moved(variable):
+def compared(variable):
     # The rows in which the replicas' copies differ, and the copies.
     copies = [np.asarray(part) for part in strategy.experimental_local_results(variable)]
     return [np.flatnonzero((copies[0] != copies[1]).any(axis=1)).tolist(), [copy.tolist() for copy in copies]]
-(table, accumulator), apart = stepped.optimizer.owned[:2], []
-for one in (table, accumulator):
-    apart.append(moved(one))
+table_and_slot = stepped.optimizer.owned[:2]
+apart = [compared(one) for one in table_and_slot]
 stepped.bring_together()
-print(json.dumps({"apart": apart, "together": [moved(one) for one in (table, accumulator)]}))
+print(json.dumps({"apart": apart, "together": [compared(one) for one in table_and_slot]}))
 for replicas in (1, 2):
     training = toy.training(replicas=replicas, clip_norm=0.5, average=0.9, epochs=2)
     history = loop.fit(training, toy.feed(train=65))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lib.training.row_sparse import SparseTable, sum_repeated
+from lib.training.row_sparse import CHUNK, SparseTable, sum_repeated
 from lib.training.rules import row_rule
 
 ROWS, WIDTH, STEPS, RATE = 7, 3, 6, 0.05
@@ -47,6 +47,22 @@ def test_touched_rows_move_as_under_the_dense_twin(name: str) -> None:
             err_msg=f"step {number}",
         )
     assert np.abs(sparse.variable.numpy()[TOUCHED] - start()[TOUCHED]).max() > 1e-3 or name == "adadelta"
+
+
+@pytest.mark.parametrize("touched", [0, 1, CHUNK, 2 * CHUNK + 1])
+def test_rows_move_in_pieces_as_all_at_once(touched: int) -> None:
+    random = np.random.default_rng(2)
+    ids = random.permutation(3 * CHUNK)[:touched].astype(np.int32)
+    gradient = random.normal(size=(touched, WIDTH)).astype(np.float32)
+    rule = RULES["adagrad"]
+    table = SparseTable(tf.Variable(tf.zeros((3 * CHUNK, WIDTH))), rule)
+    held = [tf.fill((touched, WIDTH), start) for start in rule.slots.values()]
+    change, slots = rule.move(tf.constant(gradient), held, tf.constant(RATE), tf.constant(1))
+    expected, accumulator = np.zeros((3 * CHUNK, WIDTH), np.float32), table.slots[0].numpy()
+    expected[ids], accumulator[ids] = change.numpy(), slots[0].numpy()
+    table.apply(tf.constant(ids), tf.constant(gradient), tf.constant(RATE), tf.constant(1))
+    np.testing.assert_array_equal(table.variable.numpy(), expected)
+    np.testing.assert_array_equal(table.slots[0].numpy(), accumulator)
 
 
 @pytest.mark.parametrize("name", TWINS)
