@@ -31,7 +31,7 @@ from lib.artefact import Artefact
 from lib.config import FeedSettings, ShardsSettings
 from lib.feed.blocks import arrays
 from lib.feed.order import files_of_worker
-from lib.feed.reader import batches
+from lib.feed.reader import batches, read_ahead
 from lib.shards.row import ROW_SCHEMA
 
 FULL_ROWS = 2_000_000
@@ -112,7 +112,7 @@ def read_ours(artefact: Artefact, worker: int, workers: int) -> int:
     """Rows in batches of the feed."""
     place = {"worker": worker, "workers": workers}
     made = batches(artefact, "train", BATCH, columns=COLUMNS, seed=SEED, epoch=0, **place)
-    return sum(int(batch["label"].shape[0]) for batch in made)
+    return sum(int(batch["label"].shape[0]) for batch in read_ahead(made, FeedSettings().prefetch))
 
 
 def read_petastorm(artefact: Artefact, worker: int, workers: int) -> int:

@@ -1,6 +1,8 @@
 """A shards artefact as batches for training: the one entrance of the feed."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,8 @@ from lib.feed.blocks import Block, blocks
 from lib.feed.columns import check_files, check_names, signature
 from lib.feed.order import Cursor
 from lib.shards.row import lengths
+
+Batch = dict[str, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def batches(
 
     Args:
         mistakes: takes in what goes wrong while the batches are read, which TensorFlow hands on as an error of its own
-            (`as_raised`).
+            (`read_ahead`).
 
     Raises:
         UserError: the split has no rows, a file is missing or cut short, or a column is not what a row has.
@@ -82,8 +86,7 @@ def batches(
     kinds = (signature(columns, widths), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64))
     made = tf.data.Dataset.from_generator(read, output_signature=kinds).flat_map(cut)
     # Joins the two parts of a batch that lies across two files; all others pass as they are.
-    made = made.rebatch(batch_size, drop_remainder=False)
-    return (made.prefetch(settings.prefetch) if settings.prefetch else made).with_options(_without_autotune())
+    return made.rebatch(batch_size, drop_remainder=False).with_options(_without_autotune())
 
 
 def _without_autotune() -> tf.data.Options:
@@ -96,23 +99,41 @@ def _without_autotune() -> tf.data.Options:
     return options
 
 
-def as_raised(dataset: tf.data.Dataset, mistakes: Sequence[UserError]) -> Iterator[dict[str, tf.Tensor]]:
-    """The dataset's batches; a mistake that was noted while they were read is raised as itself.
+def read_ahead(dataset: Iterable[Batch], prefetch: int, mistakes: Sequence[UserError] = ()) -> Iterator[Batch]:
+    """The dataset's batches, of which a thread makes the next `prefetch` in the meantime, the first from now on.
+
+    tf.data's own prefetch does nothing of the kind where TensorFlow is to be deterministic: a pipeline with Python in
+    it then makes each batch when it is asked for.
+
+    Args:
+        mistakes: those noted while the dataset is read; the first is raised in place of TensorFlow's error.
 
     Raises:
         UserError: a file went away or changed while it was read.
     """
-    batches_left = iter(dataset)
-    while True:
-        try:
-            batch = next(batches_left, None)
-        except tf.errors.OpError:
-            if mistakes:
-                raise mistakes[0] from None
-            raise
-        if batch is None:
-            return
-        yield batch
+    made, pool = _as_raised(iter(dataset), mistakes), ThreadPoolExecutor(1, "read_ahead")
+    return _taken(made, deque(pool.submit(next, made, None) for _ in range(prefetch)), pool)
+
+
+def _taken(made: Iterator[Batch], pending: deque[Future[Batch | None]], pool: Executor) -> Iterator[Batch]:
+    try:
+        while True:
+            pending.append(pool.submit(next, made, None))
+            batch = pending.popleft().result()
+            if batch is None:
+                return
+            yield batch
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_raised(batches_left: Iterator[Batch], mistakes: Sequence[UserError]) -> Iterator[Batch]:
+    try:
+        yield from batches_left
+    except tf.errors.OpError:
+        if mistakes:
+            raise mistakes[0] from None
+        raise
 
 
 def _noted(read: Iterator[Block], mistakes: list[UserError] | None) -> Iterator[Block]:

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.artefact import Artefact
+from lib.config import FeedSettings
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions, record
 from lib.evaluation.sample import Sample
-from lib.feed.reader import batches
+from lib.feed.reader import batches, read_ahead
 from lib.model.architecture import HEADS, MAIN_HEAD
 from lib.scoring.predictor import INPUT_OF_COLUMN, Predictor
 
@@ -29,7 +30,7 @@ def on_split(
     """Head -> record of every row of a split; empty records where the split has no rows."""
     if not shards.facts["splits"].get(split, {}).get("rows"):
         return record([], hierarchy, _temperatures(predictor))
-    read = batches(shards, split, batch_size, columns=COLUMNS, seed=0, epoch=0)
+    read = read_ahead(batches(shards, split, batch_size, columns=COLUMNS, seed=0, epoch=0), FeedSettings().prefetch)
 
     def answered() -> Iterator[Recorded]:
         for batch in read:

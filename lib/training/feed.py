@@ -1,6 +1,6 @@
 """Where the loop gets its batches, and a feed of arrays in memory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from lib.feed import order
 # What a step reads of a training row.
 COLUMNS = ("name_ids", "cat_ids", "gram_ids", "gram_weights", "label", "weight")
 TRAIN, VALIDATION = "train", "validation"
+# So many steps before its end an epoch's last rows have been read (feed.prefetch of them wait), and the next can be.
+AHEAD_STEPS = 4
 
 
 class Feed(Protocol):
@@ -36,6 +38,27 @@ class Feed(Protocol):
             epoch: decides the order of a train split.
             done: batches that were taken before; the next one comes first.
         """
+
+
+class Epochs:
+    """One epoch's batches after another's; the next begins to be read before the last steps of this are taken.
+
+    Args:
+        epochs: number of the last one, after which nothing is read ahead.
+    """
+
+    def __init__(self, feed: Feed, split: str, epochs: int) -> None:
+        self.feed, self.split, self.epochs = feed, split, epochs
+        self._ahead: dict[int, Iterator[Mapping[str, Any]]] = {}
+
+    def batches(self, epoch: int, done: int = 0) -> Iterator[Mapping[str, Any]]:
+        """The batches of an epoch that come after the first `done`."""
+        begun = self._ahead.pop(epoch, None)
+        ahead = max(self.feed.steps(self.split) - AHEAD_STEPS, done + 1)
+        for number, batch in enumerate(begun or iter(self.feed.batches(self.split, epoch, done)), done + 1):
+            if number == ahead and epoch < self.epochs:
+                self._ahead[epoch + 1] = iter(self.feed.batches(self.split, epoch + 1))
+            yield batch
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from lib.errors import UserError
 from lib.model.architecture import HEADS
 from lib.training import agreement, state
 from lib.training.checkpoint import Checkpoint, CheckpointFolder
-from lib.training.feed import VALIDATION, Feed
+from lib.training.feed import VALIDATION, Epochs, Feed
 from lib.training.history import Epoch, Listener, Measured, measured
 from lib.training.progress import TrainingProgress, figures
 from lib.training.start import Training
@@ -120,6 +120,7 @@ class Run:
         self.best, self.listeners, self.saving = best, listeners, saving
         # What this worker writes to: all read checkpoints, the chief alone makes them.
         self.written = saving if training.cluster.chief else None
+        self.read = Epochs(feed, split, epochs)
         self.history: list[Epoch] = []
         self.under_way = Pass(1)
         self.saved = self.saved_edge = time.monotonic()
@@ -181,7 +182,7 @@ class Run:
 
     def _train_pass(self, progress: TrainingProgress) -> None:
         training, run = self.training, self.under_way
-        batches = iter(self.feed.batches(self.split, run.number, run.batches))
+        batches = self.read.batches(run.number, run.batches)
         for number in itertools.count(run.batches + 1):
             asked = time.perf_counter()
             batch = next(batches, None)

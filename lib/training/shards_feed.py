@@ -69,7 +69,7 @@ class ShardsFeed:
             UserError: a file is missing or is not what the manifest says, or goes away while it is read.
         """
         mistakes: list[UserError] = []
-        return reader.as_raised(self._dataset(split, epoch, done, mistakes), mistakes)
+        return reader.read_ahead(self._dataset(split, epoch, done, mistakes), self.feed.prefetch, mistakes)
 
     def _dataset(self, split: str, epoch: int, done: int, mistakes: list[UserError]) -> Any:
         source = order.mixed_splits(self._steps_of_each(split), self.seed, epoch)

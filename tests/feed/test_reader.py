@@ -1,10 +1,12 @@
 """Shards -> batches: all rows once, resumed anywhere, and no broken file passes unnoticed."""
 
 import json
+import threading
 import time
-from collections.abc import Callable
-from itertools import chain
+from collections.abc import Callable, Iterator
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ from lib.config import FeedSettings
 from lib.errors import UserError
 from lib.feed.blocks import BlockResults, arrays
 from lib.feed.order import Cursor
-from lib.feed.reader import batches, cursor_after, steps_per_epoch
+from lib.feed.reader import batches, cursor_after, read_ahead, steps_per_epoch
 
 MakeArtefact = Callable[..., Artefact]
 COLUMNS = ("name_ids", "gram_weights", "label", "row_id", "product_id")
@@ -54,8 +56,45 @@ def test_train_is_shuffled_by_seed_and_epoch_and_the_rest_is_not(make_artefact: 
 
 def test_threads_do_not_change_the_order(make_artefact: MakeArtefact) -> None:
     artefact = make_artefact([5] * 9)
-    one = row_ids(artefact, feed=FeedSettings(threads=1, queue=1, prefetch=0))
-    assert one == row_ids(artefact, feed=FeedSettings(threads=4, queue=8, prefetch=2))
+    one = row_ids(artefact, feed=FeedSettings(threads=1, queue=1))
+    assert one == row_ids(artefact, feed=FeedSettings(threads=4, queue=8))
+
+
+@pytest.mark.parametrize("prefetch", [0, 3])
+def test_batches_are_made_before_they_are_asked_for(prefetch: int) -> None:
+    made: list[int] = []
+
+    def batches() -> Iterator[Any]:
+        for number in range(7):
+            made.append(number)
+            yield number
+
+    read: Iterator[Any] = read_ahead(batches(), prefetch)
+    assert eventually(lambda: len(made) == prefetch)
+    assert next(read) == 0
+    assert eventually(lambda: len(made) == prefetch + 1)
+    time.sleep(0.1)
+    assert len(made) == prefetch + 1, "no more than it was told"
+    assert list(read) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_nobody_takes_is_given_up() -> None:
+    before = set(threading.enumerate())
+    numbers: Iterator[Any] = count()
+    read = read_ahead(numbers, 2)
+    assert next(read) == 0  # type: ignore[comparison-overlap]
+    (reading,) = set(threading.enumerate()) - before
+    read.close()  # type: ignore[attr-defined]
+    assert eventually(lambda: not reading.is_alive())
+    assert next(numbers) <= 4
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within five seconds."""
+    until = time.monotonic() + 5
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.01)
+    return holds()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
