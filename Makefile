@@ -44,8 +44,10 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 	@[ -n "$(MONTH)" ] || { echo "error: name the month: make month CONF=$(CONF) MONTH=2019-04" >&2; exit 2; }
 	$(RUN) jobs/month.py --conf $(CONF) --month $(MONTH)
 
+# Two processes, each with a Spark session of its own: half of the time goes to waiting for servers, workers and kills.
+# What a file makes for its tests is made once, so a file stays whole.
 test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
-	$(RUN) -m pytest -q $(TESTS)
+	$(RUN) -m pytest -q -n 2 --dist loadfile $(TESTS)
 
 soak: $(READY) ## what is too long for make test: killed crawls and trainings, clusters, 2 and 4 million offers, ten long epochs
 	$(RUN) -m pytest -q -s -m soak

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,7 +58,9 @@ def take(seat: Seat, _rows: Iterator[Any]) -> Iterator[Any]:
         keep_alive(link)
         say(link, {"token": seat.token, "worker": number, "address": cluster.addresses[number]})
         environment = {**os.environ, **_gpus(context), VARIABLE: cluster.tf_config, "PYTHONPATH": _python_path()}
-        _follow(link, _started(environment), seat.assignment)
+        # A folder of its own: TensorFlow writes a file for each function it compiles, and a killed worker leaves them.
+        with tempfile.TemporaryDirectory(prefix="catmatch-worker-", ignore_cleanup_errors=True) as temporary:
+            _follow(link, _started({**environment, "TMPDIR": temporary}), seat.assignment)
     return iter(())
 
 
@@ -122,6 +125,7 @@ def _follow(link: socket.socket, worker: "subprocess.Popen[str]", assignment: As
         pass  # The worker or the driver is gone; the driver knows of the former, and nobody is left for the latter.
     finally:
         worker.kill()
+        worker.wait()
 
 
 def _end_when_told(link: socket.socket, worker: "subprocess.Popen[str]") -> None:

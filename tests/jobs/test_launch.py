@@ -39,7 +39,8 @@ class Job:
     """
 
     def __init__(self, config: Config, folder: Path, master: str, *arguments: str) -> None:
-        conf = folder / "conf.yaml"
+        conf, temporary = folder / "conf.yaml", folder / "temporary"
+        temporary.mkdir(exist_ok=True)
         conf.write_text(config.model_dump_json())
         settings = [f"spark.master={master}", "spark.driver_memory=1g", "launch.slots_seconds=60"]
         self.process = subprocess.Popen(
@@ -47,7 +48,7 @@ class Job:
                 sys.executable, "jobs/train.py", "--conf", str(conf), "--month", month.MONTH, "--workers", "2",
                 *(part for setting in (*settings, *arguments) for part in ("--set", setting)),
             ],
-            cwd=ROOT, env=ENVIRONMENT, start_new_session=True, text=True,
+            cwd=ROOT, env={**ENVIRONMENT, "TMPDIR": str(temporary)}, start_new_session=True, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         self.lines: list[str] = []
@@ -136,6 +137,7 @@ def test_a_lost_worker_ends_the_others_and_the_training_goes_on(tmp_path: Path, 
             assert time.monotonic() - killed < 60
             time.sleep(0.2)
         facts = ended_well(running, config)
+    assert not list((tmp_path / "temporary").glob("catmatch-worker-*")), "what killed workers had in their folders"
     assert (facts["workers"], facts["attempts"]) == (2, 2)
     assert "attempt 1 of 4: worker" in running.said
     assert "train goes on after step" in running.said
