@@ -26,19 +26,20 @@ TOGETHER_ROWS = 65_536
 
 
 class Bags:
-    """The bags of one step. For use in replica context.
+    """The bags of one step, which all weigh the same ids. For use in replica context.
 
     Args:
         layers: whose tables are summed.
-        entries: of each layer, those of this replica's examples.
+        ids: int32 [batch, length], of this replica's examples.
+        weights: of each layer, float32 [batch, length].
     """
 
-    def __init__(self, layers: Sequence[WeightedBag], entries: Sequence[Entries]) -> None:
+    def __init__(self, layers: Sequence[WeightedBag], ids: Tensor, weights: Sequence[Tensor]) -> None:
         self.layers, self._widths = layers, [layer.width for layer in layers]
         self._alone = _replicas() == 1 or not layers
         # Of this replica's examples among all; then what it sums: its own rows, for the examples of all.
-        self._first, self._examples = tf.constant(0), entries[0].examples if layers else 0
-        self.owned = list(entries) if self._alone else self._owned_of_all(entries)
+        self._first, self._examples = tf.constant(0), tf.shape(ids)[0]
+        self.owned = [Entries.of(ids, one) for one in weights] if self._alone else self._owned_of_all(ids, weights)
 
     def sums(self) -> list[Tensor]:
         """Of each layer, the sums of this replica's examples [batch, width]."""
@@ -58,12 +59,21 @@ class Bags:
             gradients = tf.split(_gathered(tf.concat(gradients, axis=1)), self._widths, axis=1)
         return [row_gradients(entries, gradient) for entries, gradient in zip(self.owned, gradients, strict=True)]
 
-    def _owned_of_all(self, entries: Sequence[Entries]) -> list[Entries]:
-        number = _number()
-        counts = tf.stack([tf.fill([self._examples], number), *(one.counts for one in entries)], axis=1)
-        replica, *counts_of_all = tf.unstack(_gathered(counts), axis=1, num=1 + len(entries))
-        self._first = tf.reduce_sum(tf.cast(replica < number, tf.int32))
-        return [_owned(one, counts) for one, counts in zip(entries, counts_of_all, strict=True)]
+    def _owned_of_all(self, ids: Tensor, weights: Sequence[Tensor]) -> list[Entries]:
+        """Of each layer, the entries of all replicas' examples whose rows this replica owns."""
+        every = tf.stack(weights, axis=2)
+        used = tf.where(tf.reduce_any(tf.not_equal(every, 0), axis=2))
+        entries = tf.concat([tf.gather_nd(ids, used)[:, None], tf.bitcast(tf.gather_nd(every, used), tf.int32)], axis=1)
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(entries[:, 0]), used[:, 0], self._examples)
+        examples, counts, entries = _told(counts, entries)
+        self._first = tf.reduce_sum(examples[: _number()])
+        mine = tf.where(tf.equal(entries[:, 0] % _replicas(), _number()))[:, 0]
+        example = tf.gather(tf.repeat(tf.range(tf.size(counts, tf.int64)), counts), mine)
+        entries = tf.gather(entries, mine)
+        return [
+            _weighed(entries[:, 0], tf.bitcast(entries[:, 1 + layer], tf.float32), example, tf.size(counts))
+            for layer in range(len(weights))
+        ]
 
 
 def rows_of_all(gradient: Any) -> tuple[Tensor, Tensor]:
@@ -75,7 +85,8 @@ def rows_of_all(gradient: Any) -> tuple[Tensor, Tensor]:
     ids, rows = sum_repeated(gradient)
     if _replicas() == 1:
         return ids, rows
-    return sum_repeated(tf.IndexedSlices(_gathered(rows), _gathered(ids)))
+    both = _gathered(tf.concat([tf.bitcast(ids, tf.float32)[:, None], rows], axis=1))
+    return sum_repeated(tf.IndexedSlices(both[:, 1:], tf.bitcast(both[:, 0], tf.int32)))
 
 
 def bring_together(tables: Sequence[Any]) -> None:
@@ -88,13 +99,27 @@ def bring_together(tables: Sequence[Any]) -> None:
             overwrite_rows(table, _gathered(ids), _gathered(rows_of(table, ids)))
 
 
-def _owned(entries: Entries, counts: Tensor) -> Entries:
-    """Of the entries of all replicas' examples, which have so many each, those whose rows this replica owns."""
-    packed = _gathered(tf.stack([entries.ids, tf.bitcast(entries.weights, tf.int32)], axis=1))
-    example = tf.repeat(tf.range(tf.size(counts, tf.int64)), counts)
-    mine = tf.where(tf.equal(packed[:, 0] % _replicas(), _number()))[:, 0]
-    packed = tf.gather(packed, mine)
-    return Entries(packed[:, 0], tf.bitcast(packed[:, 1], tf.float32), tf.gather(example, mine), tf.size(counts))
+def _told(counts: Tensor, entries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of all replicas: how many examples each has [replicas], of each example how many entries, and the entries.
+
+    One message each: a row for the number of examples, one for each example's count, then the entries.
+    """
+    lead = tf.concat([[tf.size(counts)], counts], axis=0)
+    got = _gathered(tf.concat([tf.pad(lead[:, None], [[0, 0], [0, entries.shape[1] - 1]]), entries], axis=0))
+    told, at = [], tf.constant(0)
+    for _ in range(_replicas()):
+        examples, first = got[at, 0], at + 1
+        of_each = got[first : first + examples, 0]
+        at = first + examples + tf.reduce_sum(of_each)
+        told.append((examples, of_each, got[first + examples : at]))
+    all_examples, all_counts, all_entries = zip(*told, strict=True)
+    return tf.stack(all_examples), tf.concat(all_counts, axis=0), tf.concat(all_entries, axis=0)
+
+
+def _weighed(ids: Tensor, weights: Tensor, example: Tensor, examples: Tensor) -> Entries:
+    """Those that weigh anything."""
+    used = tf.where(tf.not_equal(weights, 0))[:, 0]
+    return Entries(tf.gather(ids, used), tf.gather(weights, used), tf.gather(example, used), examples)
 
 
 def _replicas() -> int:

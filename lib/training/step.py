@@ -16,7 +16,7 @@ from lib.model.architecture import (
     NAME_INPUT,
 )
 from lib.model.build import Networks
-from lib.model.layers.bag import Entries, WeightedBag
+from lib.model.layers.bag import WeightedBag
 from lib.training.average import Average
 from lib.training.exchange import Bags, bring_together, rows_of_all
 from lib.training.feed import COLUMNS
@@ -104,8 +104,8 @@ class Steps:
 
     def bags(self, inputs: Mapping[str, Tensor]) -> Bags:
         """The bags that a training step sums."""
-        weighed = self._weigh(inputs, training=True) if self._weigh is not None else []
-        return Bags(self._bags, [Entries.of(ids, weights) for ids, weights in weighed])
+        weights = self._weigh(inputs, training=True) if self._weigh is not None else {}
+        return Bags(self._bags, inputs[GRAMS_INPUT], [weights[layer.name] for layer in self._bags])
 
     def gradients(
         self, batch: Mapping[str, Tensor]
@@ -142,7 +142,9 @@ class Steps:
 def _cut_at_bags(model: keras.Model) -> tuple[list[WeightedBag], keras.Model | None, keras.Model]:
     """The bags of a model; it up to what they weigh (None without bags), and from their sums on to its answers."""
     bags = [layer for layer in model.layers if isinstance(layer, WeightedBag)]
-    weigh = keras.Model(model.input, [layer.input for layer in bags]) if bags else None
+    assert all(layer.input[0] is model.input[GRAMS_INPUT] for layer in bags)
+    # By name: of a list of one Keras makes that one.
+    weigh = keras.Model(model.input, {layer.name: layer.input[1] for layer in bags}) if bags else None
     return bags, weigh, keras.Model([model.input, [layer.output for layer in bags]], model.output)
 
 

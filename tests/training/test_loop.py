@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lib.errors import UserError
 from lib.training import loop
@@ -49,6 +50,16 @@ def test_another_seed_starts_elsewhere() -> None:
     # Margins start at zero under every seed.
     one, two = (toy.weights(toy.training(model={"margin": False}, seed=seed)) for seed in (1, 2))
     assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True) if a.ndim > 1)
+
+
+@pytest.mark.parametrize(
+    "model", [{"margin": False}, {"text_branch": "textcnn"}, {"text_branch": "grams_and_words", "margin": False}]
+)
+def test_models_of_one_bag_and_of_none_learn(model: dict[str, object]) -> None:
+    training = toy.training(model=model)
+    batch = next(iter(toy.feed().batches("train", 1)))
+    losses = [training.steps.train(batch).numpy()[0] for _ in range(6)]
+    assert losses[-1] < losses[0]
 
 
 def test_early_stopping_keeps_the_best_epoch() -> None:
@@ -211,5 +222,6 @@ def test_two_replicas_train_as_one() -> None:
 
 
 def test_more_replicas_than_devices_are_refused() -> None:
+    tf.config.list_logical_devices()  # TensorFlow starts, with as many as it was told by now
     with pytest.raises(UserError, match=r"train.replicas is 7"):
         toy.training(replicas=7)

@@ -35,11 +35,6 @@ class Entries:
         used = tf.where(tf.not_equal(weights, 0))
         return Entries(tf.gather_nd(ids, used), tf.gather_nd(weights, used), used[:, 0], tf.shape(ids)[0])
 
-    @property
-    def counts(self) -> Tensor:
-        """How many each example has, [examples] int32."""
-        return tf.math.unsorted_segment_sum(tf.ones_like(self.ids), self.example, self.examples)
-
 
 class WeightedBag(RowTable):
     """(ids [batch, length], weights [batch, length]) -> [batch, width]; entries of weight 0 are not read at all.
