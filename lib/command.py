@@ -57,7 +57,7 @@ def run_stage_job(
     for option, key in (short or {}).items():
         arguments_parser.add_argument(
             f"--{option}", dest="overrides", action="append", type=partial("{}={}".format, key),
-            help=f"short for --set {key}=",
+            metavar="VALUE", help=f"short for --set {key}=VALUE",
         )  # fmt: skip
     arguments = arguments_parser.parse_args(argv)
 

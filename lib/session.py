@@ -1,16 +1,19 @@
 """The one Spark session factory: Delta's jars, time zone, Arrow and worker Python are set here and nowhere else.
 
-`python -m lib.session` fetches Delta's jars once into .jars, so that no job resolves packages when it starts.
+`python -m lib.session` fetches Delta's jars once into the folder of this environment's Spark, so that no job resolves
+packages when it starts, and spark-submit's Java finds them too: it runs before Python can name any.
 """
 
 import hashlib
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
-from pyspark import SparkConf
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from lib.config import SparkSettings
@@ -18,15 +21,20 @@ from lib.environment import check_java, check_packages
 from lib.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-JARS = ROOT / ".jars"
+# Of this environment, whichever Spark has started this Python.
+JARS = Path(sysconfig.get_path("purelib")) / "pyspark" / "jars"
 JARS_LOCK = ROOT / "requirements" / "jars.lock"
 DELTA = "io.delta:delta-spark_2.13:4.0.1"
+DELTA_CLASS = "io.delta.sql.DeltaSparkSessionExtension"
+# What spark-submit says where it is given no master.
+NO_MASTER = "local[*]"
 
 
 def open_session(settings: SparkSettings, name: str) -> SparkSession:
     """Open (or reuse) the session of a job.
 
-    A master or memory given to spark-submit wins over the configuration, so that the same job runs on a cluster.
+    A master, memory or --conf given to spark-submit wins over the configuration, so that the same job runs on a
+    cluster; but for the master local[*], which spark-submit says too where it is given none.
 
     Raises:
         UserError: Java, Delta's jars or the pinned packages are missing.
@@ -36,7 +44,7 @@ def open_session(settings: SparkSettings, name: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     submitted = _submitted_settings()
     builder = SparkSession.builder.appName(name)
-    if "spark.jars" not in submitted:
+    if not submitted:
         builder = builder.config("spark.jars", ",".join(str(jar) for jar in locked_jars()))
     for key, value in _session_settings(settings).items():
         if key not in submitted:
@@ -50,7 +58,20 @@ def _submitted_settings() -> dict[str, str]:
     """What spark-submit set before Python started; empty when Python started the JVM itself."""
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         return {}
-    return dict(SparkConf().getAll())
+    # Until Python is connected to spark-submit's Java, a SparkConf is empty.
+    SparkContext._ensure_initialized()
+    java = SparkContext._jvm
+    assert java is not None
+    try:
+        java.java.lang.Thread.currentThread().getContextClassLoader().loadClass(DELTA_CLASS)
+    except Py4JJavaError:
+        home = os.environ.get("SPARK_HOME", "?")
+        jars = ",".join(str(jar) for jar in locked_jars())
+        raise UserError(f"the Spark in {home} has no Delta; give spark-submit --jars {jars}") from None
+    submitted = dict(SparkConf().getAll())
+    if submitted.get("spark.master") == NO_MASTER:
+        del submitted["spark.master"]
+    return submitted
 
 
 def _session_settings(settings: SparkSettings) -> dict[str, str]:
@@ -60,7 +81,7 @@ def _session_settings(settings: SparkSettings) -> dict[str, str]:
         "spark.master": settings.master,
         "spark.driver.memory": settings.driver_memory,
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.extensions": DELTA_CLASS,
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -98,7 +119,7 @@ def locked_jars() -> list[Path]:
 
 
 def fetch_jars() -> None:
-    """Resolve Delta's jars with Spark's own Ivy, check their hashes and keep them in .jars."""
+    """Resolve Delta's jars with Spark's own Ivy, check their hashes and keep them with Spark's own."""
     check_java(os.environ.get("JAVA_HOME"))
     if all((JARS / name).is_file() for name in _lock()):
         return
@@ -111,7 +132,6 @@ def fetch_jars() -> None:
             .getOrCreate()
         )
         session.stop()
-        JARS.mkdir(exist_ok=True)
         for name, expected in _lock().items():
             fetched = Path(ivy) / "jars" / name
             found = hashlib.sha256(fetched.read_bytes()).hexdigest()

@@ -1,13 +1,16 @@
 """A month's model: trained on a shards artefact, calibrated, written as an artefact that scoring reads."""
 
 import json
+import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib import artefact as artefacts
@@ -19,13 +22,21 @@ from lib.model import saved
 from lib.model.architecture import Architecture
 from lib.text.vocabulary import Vocabulary
 from lib.training import agreement
-from lib.training.cluster import Cluster
+from lib.training.cluster import Cluster, PeerLostError
 from lib.training.embedding import aligned
 from lib.training.members import Trained, Work, train
 from lib.training.shards_feed import ShardsFeed
 from lib.training.strategy import make_strategy
 from lib.training.watchdog import Watchdog
 
+LOG = logging.getLogger(__name__)
+# What TensorFlow raises where a peer has gone.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 # Facts of the shards that say how rows were made; kept with the model for tracing and for scoring.
 KEPT_FACTS = (
     "months",
@@ -114,7 +125,7 @@ def build(
         cluster: this process's place.
 
     Raises:
-        UserError: a worker has other code, shards or settings, or as `loop.fit` does.
+        UserError: a worker has other code, shards or settings, or is lost (`PeerLostError`), or as `loop.fit` does.
     """
     board = Path(config.storage.state) / "tensorboard" / month / key
     architecture = Architecture.of_shards(inputs.shards.facts, config.model)
@@ -132,12 +143,36 @@ def build(
         watchdog,
         {"content of the shards": inputs.shards.content},
     )
-    with watchdog:
-        trained = train(work)
-    if cluster.chief:
-        _write(writer, config, inputs, architecture, trained)
-        writer.facts["workers"] = cluster.workers
-    agreement.wait_for_all(make_strategy(config.train.replicas, cluster), cluster)
+    with peers(cluster, config.launch.stuck_seconds):
+        with watchdog:
+            trained = train(work)
+        if cluster.chief:
+            _write(writer, config, inputs, architecture, trained)
+            writer.facts["workers"] = cluster.workers
+        agreement.wait_for_all(make_strategy(config.train.replicas, cluster), cluster)
+
+
+@contextmanager
+def peers(cluster: Cluster, seconds: float) -> Iterator[None]:
+    """Say who is waited for; and what TensorFlow says of a lost peer in many lines, in one.
+
+    Raises:
+        PeerLostError: a peer is gone.
+    """
+    if cluster.workers == 1:
+        yield
+        return
+    LOG.info(
+        "worker %d of %s; it ends when the others are not there, or no step is taken, for %g s (launch.stuck_seconds)",
+        cluster.worker, ", ".join(cluster.addresses), seconds,
+    )  # fmt: skip
+    try:
+        yield
+    except LOST as error:
+        raise PeerLostError(
+            f"worker {cluster.worker} lost another one ({' '.join(error.message.split())[:200]}); the other's log says "
+            "why. End what is left and start all again: they go on from the last checkpoint"
+        ) from None
 
 
 def join(config: Config, inputs: Inputs, month: str, key: str, cluster: Cluster) -> None:

@@ -18,6 +18,10 @@ VARIABLE = "TF_CONFIG"
 EXAMPLE = '{"cluster": {"worker": ["host-a:3333", "host-b:3333"]}, "task": {"type": "worker", "index": 0}}'
 
 
+class PeerLostError(UserError):
+    """Another worker is gone, which is no mistake where somebody begins the training again (lib/training/launch.py)."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """The workers, and this process among them.

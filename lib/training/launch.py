@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pyspark import InheritableThread
@@ -131,7 +130,8 @@ class Hub:
 
     def _take(self, worker: Worker, message: Mapping[str, Any]) -> None:
         if "line" in message:
-            LOG.info("worker %d: %s", worker.number, message["line"])
+            if message["line"].strip():
+                LOG.info("worker %d: %s", worker.number, message["line"])
         else:
             self._ended(worker, message)
 
@@ -159,10 +159,12 @@ def train(
         try:
             chief = _attempt(spark, settings, assignment)
         except LostError as error:
-            LOG.warning("attempt %d of %d: %s", attempt + 1, settings.retries + 1, error)
+            left = settings.retries - attempt
+            goes_on = "new workers go on from the last checkpoint" if left else "that was the last one"
+            LOG.warning("attempt %d of %d: %s; %s", attempt + 1, settings.retries + 1, error, goes_on)
             last = str(error)
             continue
-        writer.files |= {name: Path(path) for name, path in chief["files"].items()}
+        writer.files |= {name: writer.folder / path for name, path in chief["files"].items()}
         writer.facts = {**chief["facts"], "attempts": attempt + 1}
         return
     raise UserError(

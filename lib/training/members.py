@@ -18,6 +18,7 @@ from lib.training.cluster import Cluster
 from lib.training.feed import TRAIN, VALIDATION, Feed
 from lib.training.history import Epoch, Listener, TensorBoard
 from lib.training.loop import Training
+from lib.training.strategy import make_strategy
 from lib.training.temperature import fit_temperature
 from lib.training.watchdog import Watchdog
 
@@ -101,15 +102,23 @@ class Work:
             UserError: a worker trains something else.
         """
         seeded = self.settings.model_copy(update={"seed": seed})
+        if self.cluster.workers > 1:
+            self._agree(seeded)
         steps *= seeded.epochs
-        made = loop.start(
+        return loop.start(
             lambda: networks(self.architecture, self.vectors), seeded, steps, self.cluster, self.watchdog
         )  # fmt: skip
-        if self.cluster.workers > 1:
-            settings = f"{seeded.model_dump_json()} {self.architecture}"
-            alike = {"code": agreement.code(), "configuration": settings, **self.facts}
-            agreement.check(made.steps.strategy, self.cluster, alike)
-        return made
+
+    def _agree(self, settings: TrainSettings) -> None:
+        """Compare with all workers, before variables are made that could not be shared."""
+        strategy = make_strategy(settings.replicas, self.cluster)
+        # First, as it decides what there is to compare.
+        agreement.check(strategy, self.cluster, {"code": agreement.code()})
+        described = self.architecture.to_json()
+        sections = {"train": settings.model_dump(mode="json"), "model": described.pop("settings"), "shards": described}
+        # Each setting by itself, so that the one that differs is named.
+        alike = {f"{section}.{key}": str(value) for section, of in sections.items() for key, value in of.items()}
+        agreement.check(strategy, self.cluster, {**alike, **self.facts})
 
     def listeners(self, name: str) -> list[Listener]:
         """Who is told of a fit's epochs."""

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from lib.training import cluster
 
 # Begins the line that says what became of the work; no line of a log begins so.
 OUTCOME = "\x1eoutcome "
-# Exit statuses: a user's mistake, as every job's; its task is gone.
-MISTAKE, ORPHAN = 2, 3
+# Exit statuses: a defect; a user's mistake, as every job's; its task is gone; a peer is.
+DEFECT, MISTAKE, ORPHAN, LOST = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,14 @@ class Assignment:
 
     @staticmethod
     def of(config: Config, shards: Artefact, month: str, key: str, writer: ArtefactWriter) -> "Assignment":
-        """To train on the shards and write with the writer."""
+        """To train on the shards and write with the writer.
+
+        A relative folder is meant from where the job was started, and workers run elsewhere.
+        """
+        places = {name: str(Path(place).resolve()) for name, place in config.storage.model_dump().items()}
+        placed = config.model_copy(update={"storage": config.storage.model_copy(update=places)})
         return Assignment(
-            config.model_dump(mode="json", by_alias=True), str(shards.folder.resolve()), month, key,
+            placed.model_dump(mode="json", by_alias=True), str(shards.folder.resolve()), month, key,
             str(writer.folder.resolve()), writer.run,
         )  # fmt: skip
 
@@ -64,7 +70,7 @@ class Outcome:
 
     Attributes:
         error: a user's mistake, as a sentence; empty if there was none.
-        files: of the model, name -> path; of the chief.
+        files: of the model, name -> path within the writer's folder; of the chief.
         facts: of the model; of the chief.
     """
 
@@ -81,6 +87,9 @@ def main() -> int:
     faulthandler.register(signal.SIGUSR1)
     try:
         outcome = _work(assignment)
+    except cluster.PeerLostError as error:
+        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        return LOST
     except UserError as error:
         outcome = Outcome(str(error), {}, {})
     sys.stderr.flush()
@@ -99,17 +108,25 @@ def _work(assignment: Assignment) -> Outcome:
     config = Config.model_validate(assignment.config)
     inputs = candidate.Inputs.of_shards(config.storage.warehouse, artefacts.load(Path(assignment.shards)))
     candidate.build(writer, config, inputs, assignment.month, assignment.key, place)
-    return Outcome("", {name: str(path) for name, path in writer.files.items()}, writer.facts)
+    files = {name: path.relative_to(writer.folder).as_posix() for name, path in writer.files.items()}
+    return Outcome("", files, writer.facts)
 
 
 def _end_with_task() -> None:
     """Standard input ends when the task does, however it does."""
-    sys.stdin.buffer.read()
+    # Not through Python's own buffer, whose lock a process that ends could not take.
+    while os.read(sys.stdin.fileno(), 1 << 16):
+        pass
     os._exit(ORPHAN)
 
 
 if __name__ == "__main__":
-    status = main()
     # Not by returning: TensorFlow's own end waits for peers that may be gone.
+    ended = DEFECT
+    try:
+        ended = main()
+    except Exception:  # noqa: BLE001 (its traceback is printed; what matters is how the process ends)
+        traceback.print_exc()
     sys.stdout.flush()
-    os._exit(status)
+    sys.stderr.flush()
+    os._exit(ended)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lib.config import Config
+from lib.config import Config, Storage
 from lib.manifest import Outcome, Stage, require, run_stage
 from lib.model import saved
 from tests.training import month
@@ -41,7 +41,9 @@ class Job:
     def __init__(self, config: Config, folder: Path, master: str, *arguments: str) -> None:
         conf, temporary = folder / "conf.yaml", folder / "temporary"
         temporary.mkdir(exist_ok=True)
-        conf.write_text(config.model_dump_json())
+        # Relative folders, as most have them: a worker runs elsewhere.
+        places = {name: os.path.relpath(place, ROOT) for name, place in config.storage.model_dump().items()}
+        conf.write_text(config.model_copy(update={"storage": Storage(**places)}).model_dump_json())
         settings = [f"spark.master={master}", "spark.driver_memory=1g", "launch.slots_seconds=60"]
         self.process = subprocess.Popen(
             [
