@@ -171,7 +171,7 @@ def peers(cluster: Cluster, seconds: float) -> Iterator[None]:
     except LOST as error:
         raise PeerLostError(
             f"worker {cluster.worker} lost another one ({' '.join(error.message.split())[:200]}); the other's log says "
-            "why. End what is left and start all again: they go on from the last checkpoint"
+            "why. Run on all hosts again, the training goes on from its last checkpoint"
         ) from None
 
 
