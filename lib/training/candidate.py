@@ -170,9 +170,14 @@ def peers(cluster: Cluster, seconds: float) -> Iterator[None]:
         yield
     except LOST as error:
         raise PeerLostError(
-            f"worker {cluster.worker} lost another one ({' '.join(error.message.split())[:200]}); the other's log says "
+            f"worker {cluster.worker} lost another one ({_reason(error)}); the other's log says "
             "why. Run on all hosts again, the training goes on from its last checkpoint"
         ) from None
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Without the stack that comes before it."""
+    return " ".join(str(error.message).rpartition("aborted by: ")[2].split())[:200]
 
 
 def join(config: Config, inputs: Inputs, month: str, key: str, cluster: Cluster) -> None:

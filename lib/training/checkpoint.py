@@ -1,20 +1,22 @@
 """Checkpoints on disk: written whole or not at all, the last few kept, a damaged one passed over.
 
 A checkpoint is a folder `<step>`, or `<step>-epoch` at an epoch's edge, with `arrays.npz`, each array with its CRC, and
-`state.json`, which names the size of the former. It is written under another name and renamed when all of it is on the
-disk, so a kill at any moment leaves the ones before. Nothing in it is a pickle.
+`state.json`, which names the size of the former and its own hash. It is written under another name and renamed when all
+of it is on the disk, so a kill at any moment leaves the ones before. Nothing in it is a pickle.
 """
 
+import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,9 @@ ARRAYS, STATE = "arrays.npz", "state.json"
 PART = ".part"
 # Ends the name of a checkpoint at an epoch's edge.
 EPOCH = "-epoch"
+NAME = re.compile(f"[0-9]{{12,15}}({EPOCH})?")
+# Bytes of state.json; an epoch's record takes a few hundred.
+LARGEST_STATE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -92,19 +97,23 @@ class CheckpointFolder:
                 continue
             try:
                 return _read(place)
-            except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-                LOG.warning("checkpoint %s is damaged (%s) and is passed over", place, error)
+            except Exception as error:  # noqa: BLE001 (whatever else a damaged file leads to)
+                LOG.warning("checkpoint %s is damaged (%s) and is passed over", place, str(error) or repr(error))
         return None
 
     def delete_after(self, step: int) -> None:
-        """Delete those of later steps: the training goes on from this one, another way."""
+        """Delete those of later steps, damaged or not: the training goes on from this one.
+
+        Were they left, what it writes next would be older, and be deleted.
+        """
         for place in self._places():
             if _step(place) > step:
                 shutil.rmtree(place, ignore_errors=True)
 
     def _places(self) -> list[Path]:
         """Finished checkpoints, oldest first."""
-        return sorted(place for place in self.folder.glob("*") if place.name.removesuffix(EPOCH).isdigit())
+        found = (place for place in self.folder.glob("*") if NAME.fullmatch(place.name))
+        return sorted((place for place in found if place.is_dir() and not place.is_symlink()), key=_step)
 
     def _delete_old(self) -> None:
         places = self._places()
@@ -123,24 +132,35 @@ def _write(place: Path, checkpoint: Checkpoint) -> None:
     arrays = place / ARRAYS
     with arrays.open("wb") as stream:
         np.savez(stream, **checkpoint.arrays)
-    record = {
-        "step": checkpoint.step,
-        "bytes": arrays.stat().st_size,
-        "facts": checkpoint.facts,
-    }
-    (place / STATE).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    record = {"step": checkpoint.step, "bytes": arrays.stat().st_size, "facts": checkpoint.facts}
+    (place / STATE).write_text(json.dumps({**record, "sha256": _digest(record)}, indent=1), encoding="utf-8")
     for written in (arrays, place / STATE, place):
         _to_disk(written)
 
 
 def _read(place: Path) -> Checkpoint:
-    record = json.loads((place / STATE).read_text(encoding="utf-8"))
-    arrays = place / ARRAYS
+    state, arrays = place / STATE, place / ARRAYS
+    for file in (state, arrays):
+        # A pipe would be waited for, and a link may lead to what never ends.
+        if file.is_symlink() or not file.is_file():
+            raise ValueError(f"{file.name} is no file")
+    if state.stat().st_size > LARGEST_STATE:
+        raise ValueError(f"{STATE} has {state.stat().st_size} bytes, more than any")
+    record = json.loads(state.read_text(encoding="utf-8"))
+    if record.pop("sha256") != _digest(record) or record["step"] != _step(place):
+        raise ValueError(f"{STATE} is not as it was written")
     if arrays.stat().st_size != record["bytes"]:
         raise ValueError(f"{ARRAYS} has {arrays.stat().st_size} bytes of {record['bytes']}")
+    with ZipFile(arrays) as packed:
+        if sum(member.file_size for member in packed.infolist()) > record["bytes"]:
+            raise ValueError(f"{ARRAYS} is compressed, which no checkpoint is")
     with np.load(arrays, allow_pickle=False) as stored:
         arrays_by_name = {name: stored[name] for name in stored.files}
-    return Checkpoint(int(record["step"]), arrays_by_name, dict(record["facts"]), place.name.endswith(EPOCH))
+    return Checkpoint(record["step"], arrays_by_name, record["facts"], place.name.endswith(EPOCH))
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _to_disk(place: Path) -> None:

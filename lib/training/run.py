@@ -201,6 +201,12 @@ class Run:
         self._fetch(progress)
         if not run.sums[3]:
             raise UserError(f"split {self.split} has no rows to train on; check the shards stage of this month")
+        if run.sums[3] != self.feed.rows(self.split):
+            raise UserError(
+                f"epoch {run.number} trained on {run.sums[3]:.0f} rows of {self.split}, which has "
+                f"{self.feed.rows(self.split)}: the shards or the checkpoint were changed meanwhile; run this stage "
+                "again with --force"
+            )
 
     def _fetch(self, progress: TrainingProgress) -> None:
         """Bring the pending sums to the host and show them."""
@@ -323,7 +329,7 @@ class Run:
             found = folder.latest(edge=True)
         step = found.step if found is not None else 0
         agreement.check(training.steps.strategy, training.cluster, {f"checkpoint of {self.label}": f"step {step}"})
-        if others and training.cluster.chief:
+        if training.cluster.chief:
             folder.delete_after(step)
         return found
 

@@ -3,6 +3,8 @@
 import errno
 import json
 import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,21 @@ def test_the_newest_of_an_epochs_edge_is_kept_besides(tmp_path: Path) -> None:
     assert steps(tmp_path) == ["4-epoch"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty state", "no arrays", "no state", "state is a list"])
+DAMAGES = [
+    "cut",
+    "flipped",
+    "empty state",
+    "no arrays",
+    "no state",
+    "state is a list",
+    "a digit",
+    "deep",
+    "pipe",
+    "packed",
+]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "absurd shape", "link"])
 def test_a_damaged_one_is_passed_over_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -65,12 +81,42 @@ def test_a_damaged_one_is_passed_over_with_a_warning(
         "no arrays": arrays.unlink,
         "no state": state.unlink,
         "state is a list": lambda: state.write_text(json.dumps([1])),
+        "a digit": lambda: state.write_text(state.read_text().replace("0.6", "0.7")),
+        "deep": lambda: state.write_text("[" * 100_000),
+        "pipe": lambda: (state.unlink(), os.mkfifo(state)),
+        "packed": lambda: rewritten(tmp_path / f"{2:012d}", lambda file: np.savez_compressed(file, a=np.zeros(10**6))),
+        "absurd shape": lambda: rewritten(tmp_path / f"{2:012d}", absurd),
+        "link": lambda: (state.unlink(), state.symlink_to("/dev/zero")),
     }[damage]()
     with caplog.at_level(logging.WARNING):
         found = folder.latest()
     assert found is not None
     assert found.step == 1
     assert f"{2:012d} is damaged" in caplog.text
+
+
+def rewritten(place: Path, write: Callable[[Path], None]) -> None:
+    """Other arrays, which the state says are the right ones."""
+    write(place / ARRAYS)
+    record = json.loads((place / STATE).read_text()) | {"bytes": (place / ARRAYS).stat().st_size}
+    del record["sha256"]
+    (place / STATE).write_text(json.dumps({**record, "sha256": checkpoint._digest(record)}))
+
+
+def absurd(file: Path) -> None:
+    np.savez(file, a=np.zeros(3))
+    file.write_bytes(file.read_bytes().replace(b"(3,), }            ", b"(1000000000000,), }"))
+
+
+def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, kept=1)
+    (tmp_path / "²").mkdir()
+    (tmp_path / f"{8:012d}").write_text("")
+    (tmp_path / f"{9:012d}").symlink_to(tmp_path / "²")
+    folder.save(made(1))
+    folder.delete_after(0)
+    assert folder.latest() is None
+    assert steps(tmp_path) == ["8", "9", "²"]
 
 
 def test_a_full_disk_names_the_place_and_leaves_the_ones_before(
@@ -103,8 +149,5 @@ def test_objects_are_never_loaded(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, kept=2)
     folder.save(made(1))
     place = tmp_path / f"{1:012d}"
-    with (place / ARRAYS).open("wb") as stream:
-        np.savez(stream, evil=np.array([{"a": 1}], dtype=object))
-    record = json.loads((place / STATE).read_text()) | {"bytes": (place / ARRAYS).stat().st_size}
-    (place / STATE).write_text(json.dumps(record))
+    rewritten(place, lambda file: np.savez(file, evil=np.array([{"a": 1}], dtype=object)))
     assert folder.latest() is None

@@ -132,6 +132,24 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(tmp_path: Path
     assert [epoch.number for epoch in again] == [1, 2, 3]
 
 
+def test_damaged_checkpoints_of_later_steps_do_not_outlive_new_ones(tmp_path: Path) -> None:
+    saving = loop.Saving(CheckpointFolder(tmp_path, 1), 0.0)
+    (tmp_path / f"{10**6:012d}").mkdir()
+    training = toy.training(epochs=1)
+    loop.fit(training, toy.feed(), saving=saving)
+    found = saving.folder.latest()
+    assert found is not None
+    assert found.step == training.done
+    assert [place.name for place in tmp_path.iterdir()] == [found.name]
+
+
+def test_rows_that_are_not_those_of_the_split_are_no_epoch() -> None:
+    feed = toy.feed()
+    object.__setattr__(feed, "rows", lambda split: 201)
+    with pytest.raises(UserError, match="epoch 1 trained on 200 rows of train, which has 201"):
+        loop.fit(toy.training(epochs=1), feed)
+
+
 def test_an_empty_train_split_is_refused() -> None:
     empty = {name: values[:0] for name, values in toy.rows(3, 0).items()}
     with pytest.raises(UserError, match="no rows to train on"):
