@@ -13,14 +13,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pyspark import BarrierTaskContext
 
 from lib.training.cluster import VARIABLE, Cluster
-from lib.training.worker import OUTCOME, Assignment, Outcome
+from lib.training.worker import DEFECT, Assignment, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 # Characters of a line that are passed on: a stack or a sentence, not a dump.
@@ -60,7 +60,8 @@ def take(seat: Seat, _rows: Iterator[Any]) -> Iterator[Any]:
         environment = {**os.environ, **_gpus(context), VARIABLE: cluster.tf_config, "PYTHONPATH": _python_path()}
         # A folder of its own: TensorFlow writes a file for each function it compiles, and a killed worker leaves them.
         with tempfile.TemporaryDirectory(prefix="catmatch-worker-", ignore_cleanup_errors=True) as temporary:
-            _follow(link, _started({**environment, "TMPDIR": temporary}), seat.assignment)
+            outcome = Path(temporary) / "outcome.json"
+            _follow(link, _started({**environment, "TMPDIR": temporary}, outcome), seat.assignment, outcome)
     return iter(())
 
 
@@ -96,15 +97,15 @@ def _python_path() -> str:
     return f"{ROOT}{os.pathsep}{before}" if before else str(ROOT)
 
 
-def _started(environment: dict[str, str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "lib.training.worker"],
+def _started(environment: dict[str, str], outcome: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(  # noqa: S603 (our own module)
+        [sys.executable, "-m", "lib.training.worker", str(outcome)],
         env=environment, text=True, errors="replace",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def _follow(link: socket.socket, worker: "subprocess.Popen[str]", assignment: Assignment) -> None:
+def _follow(link: socket.socket, worker: "subprocess.Popen[str]", assignment: Assignment, outcome: Path) -> None:
     """Pass on each line until the worker ends; end it when the driver says so or is gone."""
     assert worker.stdin is not None
     assert worker.stdout is not None
@@ -112,13 +113,12 @@ def _follow(link: socket.socket, worker: "subprocess.Popen[str]", assignment: As
         worker.stdin.write(assignment.line())
         worker.stdin.flush()
         threading.Thread(target=_end_when_told, args=(link, worker), daemon=True).start()
-        outcome = Outcome("", {}, {})
         for line in worker.stdout:
-            if line.startswith(OUTCOME):
-                outcome = Outcome(**json.loads(line.removeprefix(OUTCOME)))
-            else:
-                say(link, {"line": line.rstrip("\n")[:LONGEST_LINE]})
-        say(link, {"ended": worker.wait(), "error": outcome.error, "files": outcome.files, "facts": outcome.facts})
+            say(link, {"line": line.rstrip("\n")[:LONGEST_LINE]})
+        status, found = worker.wait(), Outcome.read(outcome)
+        # Nothing is done well that has left no word of it.
+        told = {"ended": status, **asdict(found)} if found else {"ended": status or DEFECT, "error": ""}
+        say(link, told)
         # The driver hangs up when it has understood.
         link.recv(1)
     except OSError:

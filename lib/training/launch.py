@@ -8,6 +8,7 @@ which go on from the last checkpoint.
 
 import json
 import logging
+import re
 import secrets
 import selectors
 import socket
@@ -32,8 +33,11 @@ GRACE_SECONDS = 5.0
 # What Spark may take to end tasks whose workers are gone.
 END_SECONDS = 30.0
 LOOK_SECONDS = 0.5
-# Bytes that a stranger may send before it is hung up on.
-LARGEST_GREETING = 1 << 10
+# Bytes that a stranger may send, and seconds that it may take to show the token, before it is hung up on; and how many
+# may try at once.
+LARGEST_GREETING, GREETING_SECONDS, STRANGERS = 1 << 10, 30.0, 64
+# What would move the cursor of the operator's terminal, or make one line look like two.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class LostError(Exception):
@@ -46,11 +50,13 @@ class Worker:
 
     Attributes:
         number: its rank; None until it has said so.
+        since: when it connected.
         buffer: received, and not yet a whole line.
         end: its last message.
     """
 
     number: int | None = None
+    since: float = field(default_factory=time.monotonic)
     buffer: bytes = b""
     end: Mapping[str, Any] | None = None
 
@@ -84,6 +90,7 @@ class Hub:
 
     def look(self, seconds: float) -> None:
         """Take in what arrives within so many seconds."""
+        self._hang_up_on_strangers()
         with selectors.DefaultSelector() as selector:
             for link in (self.server, *(link for link, one in self.workers.items() if one.end is None)):
                 selector.register(link, selectors.EVENT_READ)
@@ -97,6 +104,15 @@ class Hub:
         link, _ = self.server.accept()
         keep_alive(link)
         self.workers[link] = Worker()
+
+    def _hang_up_on_strangers(self) -> None:
+        """On those that take too long, and the oldest of too many."""
+        strangers = [link for link, one in self.workers.items() if one.number is None]
+        now = time.monotonic()
+        for place, link in enumerate(strangers):
+            if len(strangers) - place > STRANGERS or now - self.workers[link].since > GREETING_SECONDS:
+                del self.workers[link]
+                link.close()
 
     def _receive(self, link: socket.socket) -> None:
         worker = self.workers[link]
@@ -131,7 +147,7 @@ class Hub:
     def _take(self, worker: Worker, message: Mapping[str, Any]) -> None:
         if "line" in message:
             if message["line"].strip():
-                LOG.info("worker %d: %s", worker.number, message["line"])
+                LOG.info("worker %d: %s", worker.number, CONTROL.sub("\ufffd", message["line"]))
         else:
             self._ended(worker, message)
 

@@ -1,7 +1,7 @@
 """One worker's process, started by a Spark barrier task (lib/training/barrier_task.py): one TensorFlow a process.
 
-What to do comes as one line of JSON on standard input, which stays open as long as the task lives. What became of it
-leaves as the last line of standard output; everything before is the log.
+What to do comes as one line of JSON on standard input, which stays open as long as the task lives. What became of it is
+written to the file that the command names; not to standard output, which TensorFlow and whatever else writes to.
 """
 
 import faulthandler
@@ -22,8 +22,6 @@ from lib.config import Config
 from lib.errors import UserError
 from lib.training import cluster
 
-# Begins the line that says what became of the work; no line of a log begins so.
-OUTCOME = "\x1eoutcome "
 # Exit statuses: a defect; a user's mistake, as every job's; its task is gone; a peer is.
 DEFECT, MISTAKE, ORPHAN, LOST = 1, 2, 3, 4
 
@@ -78,6 +76,18 @@ class Outcome:
     files: dict[str, str]
     facts: dict[str, Any]
 
+    def write(self, file: Path) -> None:
+        """To be read when the process has ended."""
+        file.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @staticmethod
+    def read(file: Path) -> "Outcome | None":
+        """None where the process ended before it had one."""
+        try:
+            return Outcome(**json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
 
 def main() -> int:
     """Read the assignment, do it, say what became of it; the exit status."""
@@ -92,8 +102,7 @@ def main() -> int:
         return LOST
     except UserError as error:
         outcome = Outcome(str(error), {}, {})
-    sys.stderr.flush()
-    print(OUTCOME + json.dumps(asdict(outcome)), flush=True)  # noqa: T201
+    outcome.write(Path(sys.argv[1]))
     return MISTAKE if outcome.error else 0
 
 
