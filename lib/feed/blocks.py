@@ -12,6 +12,8 @@ import threading
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -65,21 +67,39 @@ class BlockWorker(ArrowReaderWorker):  # type: ignore[misc]
         return table.replace_schema_metadata({PATH_KEY: str(piece.path).encode()})
 
 
-def blocks(
-    paths: Sequence[Path], columns: Sequence[str], widths: Mapping[str, int], feed: FeedSettings
-) -> Iterator[Block]:
+@dataclass(frozen=True)
+class Expected:
+    """What a file is to hold.
+
+    Attributes:
+        columns: those that are read.
+        widths: list column -> length of each list.
+        limits: column -> its smallest and largest value.
+    """
+
+    columns: Sequence[str]
+    widths: Mapping[str, int]
+    limits: Mapping[str, tuple[float, float]]
+
+
+def blocks(paths: Sequence[Path], rows: Sequence[int], expected: Expected, feed: FeedSettings) -> Iterator[Block]:
     """Each file's rows in the order of the list: column -> array [rows] or [rows, width].
 
+    Args:
+        paths: a file may come more than once.
+        rows: of each.
+
     Raises:
-        UserError: a column or a file did not arrive, or a column has another length.
+        UserError: a file or a column did not arrive, or does not hold what is expected.
     """
     if not paths:
         return
-    reader = _open(paths, columns, feed)
+    with _readable(paths[0].parent):
+        reader = _open(paths, expected.columns, feed)
     try:
-        for path, table in _in_order(paths, reader):
+        for count, (path, table) in zip(rows, _in_order(paths, reader), strict=True):
             block = arrays(table)
-            _check_block(block, columns, widths, path)
+            _check_block(block, expected, count, path)
             yield block
     finally:
         # Not as a context manager, whose end prints 'Cache cleanup complete.' for a cache that nobody asked for.
@@ -102,12 +122,18 @@ def _in_order(paths: Sequence[Path], reader: Iterator[pa.Table]) -> Iterator[tup
 
 def _next(reader: Iterator[pa.Table], path: Path) -> pa.Table | None:
     """The next table of any file; None when there are no more."""
-    try:
+    # Read ahead, so it may be a file that comes after the wanted one.
+    with _readable(path.parent):
         return next(reader, None)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
-        # Read ahead, so it may be a file that comes after the wanted one.
         raise UserError(
-            f"a file of {path.parent} cannot be read any more ({' '.join(str(error).split())[:300]}); put it back, or "
+            f"a file of {folder} cannot be read any more ({' '.join(str(error).split())[:300]}); put it back, or "
             "make the shards again, and run this stage again: it goes on from its last checkpoint"
         ) from None
 
@@ -150,10 +176,21 @@ def _open(paths: Sequence[Path], columns: Sequence[str], feed: FeedSettings) -> 
         )
 
 
-def _check_block(block: Block, columns: Sequence[str], widths: Mapping[str, int], path: Path) -> None:
-    for name in columns:
-        shape = block[name].shape[1:] if name in block else None
-        expected = (widths[name],) if name in widths else ()
-        if shape != expected:
-            found = "is missing" if shape is None else f"has rows of shape {shape}"
-            raise UserError(f"{path}: column {name!r} {found} where {expected} was expected; make the shards again")
+def _check_block(block: Block, expected: Expected, rows: int, path: Path) -> None:
+    for name in expected.columns:
+        shape = block[name].shape if name in block else None
+        wanted = (rows, expected.widths[name]) if name in expected.widths else (rows,)
+        if shape != wanted:
+            found = "is missing" if shape is None else f"has the shape {shape}"
+            raise UserError(f"{path}: column {name!r} {found} where {wanted} was expected; make the shards again")
+        if name in expected.limits and rows:
+            _check_values(block[name], *expected.limits[name], f"{path}: column {name!r}")
+
+
+def _check_values(values: np.ndarray[Any, Any], low: float, high: float, place: str) -> None:
+    """An id beyond its table would end TensorFlow in a stack; a weight that is no number would spoil all figures."""
+    smallest, largest = values.min(), values.max()
+    # Written so that what is no number fails, too.
+    if not (low <= smallest and largest <= high):
+        wrong = largest if low <= smallest else smallest
+        raise UserError(f"{place} holds {wrong} where {low:g} to {high:g} was expected; make the shards again")

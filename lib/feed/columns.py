@@ -6,16 +6,19 @@ Petastorm drops a column it does not understand without a word, so this is the o
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
 from lib.errors import UserError
-from lib.shards.row import ROW_SCHEMA
+from lib.shards.row import ABSENT, ROW_SCHEMA
 
 # Footers are small; reading them side by side hides a slow disk.
 FOOTER_THREADS = 8
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_names(columns: Sequence[str]) -> None:
@@ -43,6 +46,15 @@ def check_files(paths: Sequence[Path], rows: Sequence[int], columns: Sequence[st
     """
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
         list(pool.map(lambda pair: _check_file(pair[0], pair[1], columns, widths), zip(paths, rows, strict=True)))
+
+
+def limits(facts: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Column -> its smallest and largest value in any row, from a shards artefact's facts."""
+    ends = {"name_ids": "words", "cat_ids": "words", "gram_ids": "grams", "label": "classes"}
+    numbers = {name: (0.0, int(facts[size]) - 1.0) for name, size in ends.items() if size in facts}
+    if "label" in numbers:
+        numbers["label"] = (float(ABSENT), numbers["label"][1])
+    return {**numbers, "weight": (0.0, LARGEST), "gram_weights": (0.0, LARGEST)}
 
 
 def signature(columns: Sequence[str], widths: Mapping[str, int]) -> dict[str, tf.TensorSpec]:

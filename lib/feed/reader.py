@@ -15,8 +15,8 @@ from lib.artefact import Artefact
 from lib.config import FeedSettings
 from lib.errors import UserError
 from lib.feed import order
-from lib.feed.blocks import Block, blocks
-from lib.feed.columns import check_files, check_names, signature
+from lib.feed.blocks import Block, Expected, blocks
+from lib.feed.columns import check_files, check_names, limits, signature
 from lib.feed.order import Cursor
 from lib.shards.row import lengths
 
@@ -76,12 +76,14 @@ def batches(
     skip = order.rows_to_skip(listing.rows, batch_size, start)
 
     def read() -> Iterator[tuple[Block, npt.NDArray[np.int64], int]]:
-        paths = listing.paths[start.files_done :]
-        for place, block in enumerate(_noted(blocks(paths, columns, widths, settings), mistakes), start.files_done):
+        left = slice(start.files_done, None)
+        made = blocks(listing.paths[left], listing.rows[left], expected, settings)
+        for place, block in enumerate(_noted(made, mistakes), start.files_done):
             first = skip if place == start.files_done else 0
             rows = _row_order(listing.rows[place], split, seed, epoch, listing.numbers[place])[first:]
             yield block, rows, -(sum(listing.rows[:place]) + first) % batch_size
 
+    expected = Expected(columns, widths, limits(artefact.facts))
     cut = partial(_batches_of_block, batch_size=batch_size)
     kinds = (signature(columns, widths), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64))
     made = tf.data.Dataset.from_generator(read, output_signature=kinds).flat_map(cut)

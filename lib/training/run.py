@@ -201,6 +201,8 @@ class Run:
         self._fetch(progress)
         if not run.sums[3]:
             raise UserError(f"split {self.split} has no rows to train on; check the shards stage of this month")
+        if not run.sums[1]:
+            raise UserError(f"no row of split {self.split} has a weight above 0; check the categories of this month")
         if run.sums[3] != self.feed.rows(self.split):
             raise UserError(
                 f"epoch {run.number} trained on {run.sums[3]:.0f} rows of {self.split}, which has "

@@ -78,6 +78,55 @@ def test_batches_are_made_before_they_are_asked_for(prefetch: int) -> None:
     assert list(read) == [1, 2, 3, 4, 5, 6]
 
 
+BAD = {
+    "label": (7, "label' holds 7 where -1 to 6 was"),
+    "gram_ids": (-1, "gram_ids' holds -1 where 0 to 999 was"),
+    "name_ids": (500, "name_ids' holds 500 where 0 to 499 was"),
+    "weight": (-1.0, "weight' holds -1.0 where 0 to"),
+    "gram_weights": (float("nan"), "gram_weights' holds nan where 0 to"),
+}
+
+
+@pytest.mark.parametrize("column", BAD)
+def test_values_that_no_row_can_have_are_refused(make_artefact: MakeArtefact, column: str) -> None:
+    value, said = BAD[column]
+
+    def spoiled(table: pa.Table) -> pa.Table:
+        place = table.schema.get_field_index(column)
+        values = table.column(place).to_pylist()
+        values[-1] = [*values[-1][:-1], value] if isinstance(values[-1], list) else value
+        return table.set_column(place, table.schema.field(column), pa.array(values, table.schema.field(column).type))
+
+    artefact = make_artefact([4, 3], spoiled)
+    artefact.facts.update(words=500, grams=1000, classes=7)
+    mistakes: list[UserError] = []
+    made = batches(artefact, "train", 4, columns=(column,), seed=1, epoch=0, mistakes=mistakes)
+    with pytest.raises(UserError, match=f"train/0000.*{said}"):
+        list(read_ahead(made, 2, mistakes))
+
+
+@pytest.mark.parametrize("rows", [2, 6])
+def test_another_file_in_a_files_place_is_noticed(make_artefact: MakeArtefact, rows: int) -> None:
+    artefact = make_artefact([4, rows, 4, 4])
+    mistakes: list[UserError] = []
+    made = batches(artefact, "train", 4, columns=("label",), seed=1, epoch=0, mistakes=mistakes)
+    paths = [artefact.path(f"train/{number:05d}.parquet") for number in range(4)]
+    for path in (paths[0], *paths[2:]):
+        path.write_bytes(paths[1].read_bytes())
+    with pytest.raises(UserError, match=rf"column 'label' has the shape \({rows},\) where \(4,\) was expected"):
+        list(read_ahead(made, 2, mistakes))
+
+
+def test_files_that_go_away_before_they_are_opened_are_named(make_artefact: MakeArtefact) -> None:
+    artefact = make_artefact([4, 4])
+    mistakes: list[UserError] = []
+    made = batches(artefact, "train", 4, columns=("label",), seed=1, epoch=0, mistakes=mistakes)
+    for number in range(2):
+        artefact.path(f"train/{number:05d}.parquet").unlink()
+    with pytest.raises(UserError, match=r"a file of .* cannot be read any more .*; put it back"):
+        list(read_ahead(made, 2, mistakes))
+
+
 def test_what_nobody_takes_is_given_up() -> None:
     before = set(threading.enumerate())
     numbers: Iterator[Any] = count()
