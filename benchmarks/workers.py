@@ -69,7 +69,7 @@ def said(
     Args:
         pinned: as of `started`.
         killed_after: lines.
-        pause: seconds from the last of these lines to the kill.
+        pause: seconds from the last of these lines to the kill; what is said in them counts, too.
 
     Raises:
         RuntimeError: a process that was not killed ended badly.
@@ -78,12 +78,13 @@ def said(
     with started(command, workers, pinned=pinned) as processes:
         assert processes[0].stdout is not None
         for line in processes[0].stdout:
+            if not line.endswith("\n"):
+                break  # The kill came in the middle of it.
             lines.append(json.loads(line))
-            if killed_after is not None and len(lines) > killed_after:
+            if killed_after is not None and len(lines) == killed_after + 1:
                 time.sleep(pause)
                 for process in processes:
                     process.kill()
-                break
     ended = [process.returncode for process in processes]
     if killed_after is None and any(ended):
         raise RuntimeError(f"the workers ended with {ended}: {' '.join(command)}")
