@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkConf, SparkContext
@@ -44,8 +45,9 @@ def open_session(settings: SparkSettings, name: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     submitted = _submitted_settings()
     builder = SparkSession.builder.appName(name)
-    if not submitted:
-        builder = builder.config("spark.jars", ",".join(str(jar) for jar in locked_jars()))
+    # For executors, too, whose Spark may be another one.
+    if "spark.jars" not in submitted:
+        builder = builder.config("spark.jars", _jar_list())
     for key, value in _session_settings(settings).items():
         if key not in submitted:
             builder = builder.config(key, value)
@@ -60,18 +62,20 @@ def _submitted_settings() -> dict[str, str]:
         return {}
     # Until Python is connected to spark-submit's Java, a SparkConf is empty.
     SparkContext._ensure_initialized()
-    java = SparkContext._jvm
-    assert java is not None
-    try:
-        java.java.lang.Thread.currentThread().getContextClassLoader().loadClass(DELTA_CLASS)
-    except Py4JJavaError:
-        home = os.environ.get("SPARK_HOME", "?")
-        jars = ",".join(str(jar) for jar in locked_jars())
-        raise UserError(f"the Spark in {home} has no Delta; give spark-submit --jars {jars}") from None
+    _check_delta(SparkContext._jvm)
     submitted = dict(SparkConf().getAll())
     if submitted.get("spark.master") == NO_MASTER:
         del submitted["spark.master"]
     return submitted
+
+
+def _check_delta(java: Any) -> None:
+    """Java that has started finds no further classes; those that Spark's own jars lack were to be given to it."""
+    try:
+        java.java.lang.Thread.currentThread().getContextClassLoader().loadClass(DELTA_CLASS)
+    except Py4JJavaError:
+        home = os.environ.get("SPARK_HOME", "?")
+        raise UserError(f"the Spark in {home} has no Delta; give spark-submit --jars {_jar_list()}") from None
 
 
 def _session_settings(settings: SparkSettings) -> dict[str, str]:
@@ -116,6 +120,11 @@ def locked_jars() -> list[Path]:
         if not jar.is_file():
             raise UserError(f"{jar} is missing; run `make venv`, which fetches Delta's jars once")
     return jars
+
+
+def _jar_list() -> str:
+    """As Spark takes it."""
+    return ",".join(map(str, locked_jars()))
 
 
 def fetch_jars() -> None:
