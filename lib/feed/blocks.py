@@ -11,9 +11,8 @@ own classes let us do otherwise (only the choice of the worker class is no argum
 import threading
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,6 +25,7 @@ from petastorm.workers_pool import EmptyResultError
 
 from lib.config import FeedSettings
 from lib.errors import UserError
+from lib.feed.columns import Expected
 
 Block = dict[str, np.ndarray[Any, Any]]
 PATH_KEY = b"path"
@@ -65,21 +65,6 @@ class BlockWorker(ArrowReaderWorker):  # type: ignore[misc]
     def _read_with_shuffle_row_drop(self, piece: Any, _file: Any, column_names: set[str], _part: Any) -> pa.Table:
         table = piece.read(columns=sorted(column_names), use_threads=False)
         return table.replace_schema_metadata({PATH_KEY: str(piece.path).encode()})
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a file is to hold.
-
-    Attributes:
-        columns: those that are read.
-        widths: list column -> length of each list.
-        limits: column -> its smallest and largest value.
-    """
-
-    columns: Sequence[str]
-    widths: Mapping[str, int]
-    limits: Mapping[str, tuple[float, float]]
 
 
 def blocks(paths: Sequence[Path], rows: Sequence[int], expected: Expected, feed: FeedSettings) -> Iterator[Block]:

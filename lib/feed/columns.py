@@ -5,6 +5,7 @@ Petastorm drops a column it does not understand without a word, so this is the o
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,35 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from lib.errors import UserError
-from lib.shards.row import ABSENT, ROW_SCHEMA
+from lib.shards.row import ABSENT, ROW_SCHEMA, lengths
 
 # Footers are small; reading them side by side hides a slow disk.
 FOOTER_THREADS = 8
+# Column of ids -> the smallest, and the fact that says how many there are from 0 on.
+IDS = {"name_ids": (0, "words"), "cat_ids": (0, "words"), "gram_ids": (0, "grams"), "label": (ABSENT, "classes")}
 LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a file is to hold.
+
+    Attributes:
+        columns: those that are read.
+        widths: list column -> length of each list.
+        limits: column -> its smallest and largest value.
+    """
+
+    columns: Sequence[str]
+    widths: Mapping[str, int]
+    limits: Mapping[str, tuple[float, float]]
+
+    @staticmethod
+    def of(columns: Sequence[str], facts: Mapping[str, Any]) -> "Expected":
+        """By the facts of a shards artefact."""
+        widths = {name: width for name, width in lengths(facts).items() if name in columns}
+        ids = {name: (low, int(facts[size]) - 1) for name, (low, size) in IDS.items()}
+        return Expected(columns, widths, {**ids, "weight": (0, LARGEST), "gram_weights": (0, LARGEST)})
 
 
 def check_names(columns: Sequence[str]) -> None:
@@ -34,27 +59,17 @@ def check_names(columns: Sequence[str]) -> None:
         raise UserError(f"columns {list(columns)} to feed: give each column once, and at least one")
 
 
-def check_files(paths: Sequence[Path], rows: Sequence[int], columns: Sequence[str], widths: Mapping[str, int]) -> None:
+def check_files(paths: Sequence[Path], rows: Sequence[int], expected: Expected) -> None:
     """Compare each file's footer with the manifest.
 
     Args:
         rows: rows of each file.
-        widths: list column -> length of each list.
 
     Raises:
         UserError: a file is no Parquet, a column is missing or of another type or length, or rows differ.
     """
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        list(pool.map(lambda pair: _check_file(pair[0], pair[1], columns, widths), zip(paths, rows, strict=True)))
-
-
-def limits(facts: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Column -> its smallest and largest value in any row, from a shards artefact's facts."""
-    ends = {"name_ids": "words", "cat_ids": "words", "gram_ids": "grams", "label": "classes"}
-    numbers = {name: (0.0, int(facts[size]) - 1.0) for name, size in ends.items() if size in facts}
-    if "label" in numbers:
-        numbers["label"] = (float(ABSENT), numbers["label"][1])
-    return {**numbers, "weight": (0.0, LARGEST), "gram_weights": (0.0, LARGEST)}
+        list(pool.map(lambda pair: _check_file(pair[0], pair[1], expected), zip(paths, rows, strict=True)))
 
 
 def signature(columns: Sequence[str], widths: Mapping[str, int]) -> dict[str, tf.TensorSpec]:
@@ -62,7 +77,7 @@ def signature(columns: Sequence[str], widths: Mapping[str, int]) -> dict[str, tf
     return {name: _spec(ROW_SCHEMA.field(name).type, widths.get(name)) for name in columns}
 
 
-def _check_file(path: Path, rows: int, columns: Sequence[str], widths: Mapping[str, int]) -> None:
+def _check_file(path: Path, rows: int, expected: Expected) -> None:
     try:
         footer = pq.read_metadata(path)
         schema = footer.schema.to_arrow_schema()
@@ -74,15 +89,15 @@ def _check_file(path: Path, rows: int, columns: Sequence[str], widths: Mapping[s
             f"{rows} in one; make the shards again"
         )
     values = _values(footer)
-    for name in columns:
+    for name in expected.columns:
         wanted = ROW_SCHEMA.field(name).type
         found = schema.field(name).type if name in schema.names else None
         if found is None or not _same_type(found, wanted):
             raise UserError(f"{path}: column {name!r} is {found or 'missing'} where a training row has {wanted}")
-        if name in widths and values[name] != rows * widths[name]:
+        if name in expected.widths and values[name] != rows * expected.widths[name]:
             raise UserError(
                 f"{path}: lists of {name!r} have {values[name] / max(rows, 1):g} values on average where the "
-                f"manifest says {widths[name]}; make the shards again"
+                f"manifest says {expected.widths[name]}; make the shards again"
             )
 
 

@@ -15,10 +15,9 @@ from lib.artefact import Artefact
 from lib.config import FeedSettings
 from lib.errors import UserError
 from lib.feed import order
-from lib.feed.blocks import Block, Expected, blocks
-from lib.feed.columns import check_files, check_names, limits, signature
+from lib.feed.blocks import Block, blocks
+from lib.feed.columns import Expected, check_files, check_names, signature
 from lib.feed.order import Cursor
-from lib.shards.row import lengths
 
 Batch = dict[str, tf.Tensor]
 
@@ -67,9 +66,9 @@ def batches(
     """
     check_names(columns)
     settings = feed or FeedSettings()
-    widths = {name: width for name, width in lengths(artefact.facts).items() if name in columns}
+    expected = Expected.of(columns, artefact.facts)
     listing = list_files(artefact, split, seed, epoch, worker, workers)
-    check_files(listing.paths, listing.rows, columns, widths)
+    check_files(listing.paths, listing.rows, expected)
     start = cursor or Cursor(epoch)
     if start.epoch != epoch:
         raise ValueError(f"{start} is not of epoch {epoch}")
@@ -83,9 +82,8 @@ def batches(
             rows = _row_order(listing.rows[place], split, seed, epoch, listing.numbers[place])[first:]
             yield block, rows, -(sum(listing.rows[:place]) + first) % batch_size
 
-    expected = Expected(columns, widths, limits(artefact.facts))
     cut = partial(_batches_of_block, batch_size=batch_size)
-    kinds = (signature(columns, widths), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64))
+    kinds = (signature(columns, expected.widths), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64))
     made = tf.data.Dataset.from_generator(read, output_signature=kinds).flat_map(cut)
     # Joins the two parts of a batch that lies across two files; all others pass as they are.
     return made.rebatch(batch_size, drop_remainder=False).with_options(_without_autotune())

@@ -59,6 +59,10 @@ def make_artefact(tmp_path: Path) -> Callable[..., Artefact]:
                 "name_length": NAME,
                 "category_length": CATEGORY,
                 "gram_length": GRAMS,
+                # More than any row's values, which are ten times its id and some.
+                "words": 10_000,
+                "grams": 10_000,
+                "classes": 7,
                 "splits": splits,
             }
 
