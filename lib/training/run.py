@@ -199,6 +199,11 @@ class Run:
                 self._fetch(progress)
                 self._save_if_due()
         self._fetch(progress)
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        """Rows in are rows trained on, each once."""
+        run = self.under_way
         if not run.sums[3]:
             raise UserError(f"split {self.split} has no rows to train on; check the shards stage of this month")
         if not run.sums[1]:

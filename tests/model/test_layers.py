@@ -67,6 +67,7 @@ def test_entries_leave_out_what_weighs_nothing() -> None:
     entries = Entries.of(tf.constant(IDS), tf.constant(WEIGHTS))
     assert entries.ids.numpy().tolist() == [3, 1, 3, 1, 4, 1]
     assert entries.example.numpy().tolist() == [0, 0, 0, 2, 2, 2]
+    assert int(entries.examples) == 3
 
 
 @pytest.mark.parametrize("examples", [0, 3])

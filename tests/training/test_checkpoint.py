@@ -61,10 +61,12 @@ DAMAGES = [
     "deep",
     "pipe",
     "packed",
+    "absurd shape",
+    "link",
 ]
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, "absurd shape", "link"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_one_is_passed_over_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
