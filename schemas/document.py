@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from schemas.frontier import FRONTIER
+from schemas.image_features import IMAGE_FEATURES
+from schemas.images import IMAGES
 from schemas.labels import LABELS
 from schemas.lexicon import LEXICON
 from schemas.metrics import METRICS
@@ -28,6 +30,8 @@ TABLES = (
     LEXICON,
     TOKENS,
     TOKEN_COUNTS,
+    IMAGES,
+    IMAGE_FEATURES,
     PREDICTIONS,
     METRICS,
 )

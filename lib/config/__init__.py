@@ -16,12 +16,13 @@ from pydantic_core import to_jsonable_python
 
 from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
+from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
 from lib.errors import UserError
 
 __all__ = [
-    "ApiSettings", "CrawlSettings", "HostSettings", "Mall", "MarketSettings", "Month", "PageKind", "Seconds",
-    "SiteFaults", "SiteSettings",
+    "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "HostSettings", "ImageFeaturesSettings",
+    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "Seconds", "SiteFaults", "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
@@ -129,6 +130,14 @@ class ModelSettings(Settings):
     margin_weight: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=6.0, description="how much they say in the end, beside the log probabilities"
     )
+    image: bool = Field(default=True, description="see the picture, where shards.image says that rows hold one")
+    image_fcl_dim: Positive = Field(default=512, description="units of the dense layer over the picture's features")
+    image_dropout: Dropout = Field(default=0.3, description="of the picture's features, before that layer")
+    image_fcl_dropout: Dropout = 0.3
+    fine_tune_from: Text | None = Field(
+        default=None,
+        description="with shards.image raw: the backbone's first layer that is trained; null: none of them is",
+    )
 
 
 class HeadWeights(Settings):
@@ -136,6 +145,7 @@ class HeadWeights(Settings):
 
     text_prod_output: Loss = 0.3
     text_cat_output: Loss = 0.3
+    img_output: Loss = Field(default=0.3, description="of a model that sees pictures")
     output: Annotated[float, Field(gt=0, le=100)] = 1.0
     margin: Loss = Field(default=1.0, description="the squared hinge loss of model.margin")
 
@@ -431,6 +441,9 @@ class ShardsSettings(Settings):
     word_vocabulary: Literal["word2vec", "min_count"] = Field(
         default="word2vec", description="whose words name_ids come from"
     )
+    image: Literal["none", "features", "raw"] = Field(
+        default="none", description="what a row holds of the picture: the backbone's features, or the JPEG itself"
+    )
 
 
 class FeedSettings(Settings):
@@ -476,6 +489,9 @@ class Config(Settings):
     market: MarketSettings | None = None
     crawl: CrawlSettings | None = None
     ingest: IngestSettings | None = None
+    images: ImagesSettings | None = None
+    backbone: BackboneSettings = BackboneSettings()
+    image_features: ImageFeaturesSettings = ImageFeaturesSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     score: ScoreSettings = ScoreSettings()
     report: ReportSettings = ReportSettings()
