@@ -1,0 +1,1 @@
+"""Pictures: fetched, decoded, resized, and seen by pretrained backbones."""
