@@ -35,7 +35,7 @@ from lib.config import Config
 from lib.evaluation.bootstrap import paired_difference
 from lib.evaluation.peer import PeerAnswer, answer
 from lib.feed.blocks import arrays
-from lib.scoring.predictor import INPUT_OF_COLUMN, shared_predictor
+from lib.scoring.predictor import shared_predictor
 from lib.session import open_session
 from lib.sources.latest import latest_products
 from schemas.products import PRODUCTS
@@ -191,11 +191,10 @@ def labelled(model: Artefact, made: Artefact) -> dict[str, str]:
     """product_id -> category that the model gives it, for the shards' test rows."""
     predictor = shared_predictor(str(model.folder))
     answers: dict[str, str] = {}
-    for table in test_tables(made, [*INPUT_OF_COLUMN, "product_id"]):
+    for table in test_tables(made, [*predictor.columns, "product_id"]):
         for batch in table.to_batches(BATCH):
             block = pa.Table.from_batches([batch])
-            columns = arrays(block.select(list(INPUT_OF_COLUMN)))
-            inputs = {INPUT_OF_COLUMN[name]: values for name, values in columns.items()}
+            inputs = predictor.of_rows(arrays(block.select(list(predictor.columns))))
             best = predictor.main_logits(inputs).argmax(axis=1)
             chosen = [predictor.cat_ids[label] for label in best]
             answers |= dict(zip(block["product_id"].to_pylist(), chosen, strict=True))

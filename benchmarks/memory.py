@@ -59,8 +59,8 @@ def main() -> None:
         folder = Path(place)
         sizes = {"train": [size] * FILES, "validation": [rows // VALIDATION_SHARE]}
         made = listed_often(make_shards(folder, sizes, grams=GRAMS, classes=CLASSES), PASSES)
-        feed = ShardsFeed(made, TRAIN_SETTINGS.batch_size, SEED, FeedSettings())
         architecture = Architecture.of_shards(made.facts, MODEL)
+        feed = ShardsFeed(made, architecture, TRAIN_SETTINGS.batch_size, SEED, FeedSettings())
         training = loop.start(lambda: networks(architecture), TRAIN_SETTINGS, feed.steps(TRAIN) * EPOCHS)
         loop.fit(training, feed, [told], loop.Saving(CheckpointFolder(folder / "checkpoints", 2), 0.0))
     ratio = round(told.resident[-1] / told.resident[SETTLED - 1], 4)

@@ -53,10 +53,11 @@ def main(configuration: Path, shards: Path, checkpoints: Path) -> None:
     start_logging(quiet=True)
     config, place = Config.model_validate_json(configuration.read_text()), cluster.of_environment()
     made = artefact.load(shards)
+    architecture = Architecture.of_shards(made.facts, config.model)
     work = Watched(
         config.train,
-        Architecture.of_shards(made.facts, config.model),
-        lambda seed: ShardsFeed(made, config.train.batch_size, seed, config.feed, place),
+        architecture,
+        lambda seed: ShardsFeed(made, architecture, config.train.batch_size, seed, config.feed, place),
         checkpoints=checkpoints,
         saving=config.checkpoint,
         cluster=place,

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from lib import artefact, manifest, tables
 from lib.categories.taxonomy import read_taxonomy, taxonomy_path
 from lib.command import run_stage_job
-from lib.config import Config, CrawlSettings
+from lib.config import Config
 from lib.crawl.counters import counters, states
 from lib.crawl.crawl import Crawl
 from lib.errors import UserError
@@ -42,8 +42,9 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
 
     def work(_key: str) -> Outcome:
         leaves = read_taxonomy(config.categories, month)[0] if needs_leaves else []
-        with reachable(config, month) as settings:
-            crawl = Crawl(spark, settings, config.storage.warehouse, month)
+        with reachable(config, month) as reached:
+            assert reached.crawl is not None
+            crawl = Crawl(spark, reached.crawl, config.storage.warehouse, month)
             crawl.run([(leaf.cat_id, leaf.path[-1]) for leaf in leaves], try_again=force)
         exits = states(crawl.frontier)
         outcome = Outcome(rows_in=sum(exits.values()), exits=exits, facts=counters(crawl.frontier))
@@ -67,16 +68,19 @@ def _check_same_market(config: Config, month: str) -> None:
 
 
 @contextmanager
-def reachable(config: Config, month: str) -> Iterator[CrawlSettings]:
-    """The crawl's settings, with the embedded site running while they name its port."""
-    assert config.crawl is not None
-    if not config.crawl.on_embedded_site:
-        yield config.crawl
+def reachable(config: Config, month: str) -> Iterator[Config]:
+    """The configuration with the port of the embedded site, which runs meanwhile, where crawl or images name it."""
+    sections = {"crawl": config.crawl, "images": config.images}
+    named = {name: section for name, section in sections.items() if section is not None and section.on_embedded_site}
+    if not named:
+        yield config
         return
     if config.market is None:
-        raise UserError("crawl names {port}, the embedded site's, but there is no market section to serve; name a port")
+        raise UserError(
+            f"{min(named)} names {{port}}, the embedded site's, but there is no market section to serve; name a port"
+        )
     with serving(config.market, month, remembered=Path(config.storage.state) / "site.port") as port:
-        yield config.crawl.at_port(port)
+        yield config.model_copy(update={name: section.at_port(port) for name, section in named.items()})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pyspark.sql import SparkSession
 from jobs import (
     crawl,
     evaluate,
+    image_features,
+    images,
     ingest,
     market,
     normalize,
@@ -44,6 +46,10 @@ def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> N
     if loaded.crawl is not None:
         crawl.run(spark, loaded, month, force)
     ingest.run(spark, loaded, month, force)
+    if loaded.images is not None:
+        images.run(spark, loaded, month, force)
+    if loaded.shards.image == "features":
+        image_features.run(spark, loaded, month, force)
     bring_earlier_months_up_to_date(spark, loaded, month)
     for stage in (*TEXT, *LEARN):
         stage(spark, loaded, month, force)

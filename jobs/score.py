@@ -17,18 +17,19 @@ from lib.session import open_session
 from schemas.predictions import PREDICTIONS
 from schemas.tokens import TOKENS
 
-STAGE = Stage("score", revision=1, config_keys=())
+STAGE = Stage("score", revision=2, config_keys=())
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False, model: str | None = None) -> Manifest:
     """The month's tokens -> `predictions` of one model version."""
     # Here, so that what imports every job does not start TensorFlow for Spark-only stages.
-    from lib.scoring import chosen, month_scores
+    from lib.scoring import chosen, month_scores, pictures
 
     warehouse = config.storage.warehouse
     scoring = chosen.choose(config, model or config.score.model)
     tokens = tables.fingerprint(spark, warehouse, TOKENS, month=month)
-    inputs = {"tokens": str(tokens), "model": scoring.content, "version": scoring.version}
+    seen = pictures.fingerprint(spark, warehouse, month, scoring.picture)
+    inputs = {"tokens": str(tokens), "model": scoring.content, "version": scoring.version, **seen}
 
     def work(key: str) -> Outcome:  # noqa: ARG001 no artefact
         outcome = month_scores.score_month(spark, warehouse, month, scoring)

@@ -15,6 +15,7 @@ from lib.command import run_stage_job
 from lib.config import Config
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.shards.build import Categories, build, counts_of, shares
+from lib.shards.pictures import pictures_of
 from lib.shards.sources import distribution_of, encoding_of, source_facts, sources_of
 from schemas.labels import LABELS
 from schemas.taxonomy import TAXONOMY
@@ -30,13 +31,15 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     sources = sources_of(warehouse, month, settings, window.months, tokenizer_key)
     distribution = distribution_of(warehouse, month, window.months)
     taxonomy = tables.read_month(spark, warehouse, TAXONOMY, month)
+    pictures = pictures_of(spark, config, window.months)
     labels = tables.read(spark, warehouse, LABELS).join(taxonomy.select("cat_id"), on="cat_id", how="left_semi")
 
     def work(key: str) -> Outcome:
         def write(writer: ArtefactWriter) -> None:
             drawn = shares(pq.read_table(distribution.path("categories.parquet")))
             categories = Categories(tuple(leaves_of(taxonomy)), label_ids(labels), drawn)
-            build(window.tokens, categories, encoding_of(sources, settings), settings, writer)
+            fact, rows = (pictures.fact, pictures.rows) if pictures is not None else (None, None)
+            build(window.tokens, categories, encoding_of(sources, settings, fact), settings, writer, rows)
             writer.facts |= {"months": list(window.months), "tokenizer_key": tokenizer_key}
             writer.facts |= source_facts(warehouse, sources)
 
@@ -51,6 +54,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         "taxonomy": str(tables.fingerprint(spark, warehouse, TAXONOMY, month=month)),
         "labels": str(tables.scan_fingerprint(labels.select("label_id", "cat_id"))),
         **{name: made.content for name, made in sources.items()},
+        **(pictures.fingerprints if pictures is not None else {}),
     }
     return run_stage(spark, STAGE, config, month, inputs, work, force=force)
 

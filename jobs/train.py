@@ -15,7 +15,7 @@ from lib.config import Config
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.training import cluster
 
-STAGE = Stage("train", revision=4, config_keys=("model", "train", "text"))
+STAGE = Stage("train", revision=5, config_keys=("model", "train", "text"))
 
 
 def run(spark: SparkSession | None, config: Config, month: str, force: bool = False) -> Manifest:
@@ -25,7 +25,7 @@ def run(spark: SparkSession | None, config: Config, month: str, force: bool = Fa
     from lib.training import candidate, launch
 
     shards = manifest.artefact_of(config.storage.warehouse, "shards", month, "shards")
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, shards)
+    inputs = candidate.Inputs.of_shards(config, shards)
 
     def work(key: str) -> Outcome:
         def build(writer: ArtefactWriter) -> None:
@@ -48,7 +48,7 @@ def join(_spark: None, config: Config, month: str, force: bool = False) -> None:
     from lib.training import candidate
 
     shards = manifest.artefact_of(config.storage.warehouse, "shards", month, "shards")
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, shards)
+    inputs = candidate.Inputs.of_shards(config, shards)
     if force or not manifest.unchanged(STAGE, config, month, inputs.contents):
         candidate.join(config, inputs, month, STAGE.key(config, inputs.contents), cluster.of_environment())
 

@@ -1,6 +1,6 @@
 """What a model version says of each offer."""
 
-from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, BooleanType, FloatType, StringType, StructField, StructType
 
 from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 
@@ -28,6 +28,7 @@ PREDICTIONS = Table(
                 "the five most probable leaves, best first",
                 nullable=False,
             ),
+            column("with_picture", BooleanType(), "whether the model saw a picture of it", nullable=False),
         ]
     ),
     write_mode=WriteMode.REPLACE,

@@ -134,6 +134,7 @@ class ModelSettings(Settings):
     image_fcl_dim: Positive = Field(default=512, description="units of the dense layer over the picture's features")
     image_dropout: Dropout = Field(default=0.3, description="of the picture's features, before that layer")
     image_fcl_dropout: Dropout = 0.3
+    image_straight: bool = Field(default=True, description="these features also go straight to the classes")
     fine_tune_from: Text | None = Field(
         default=None,
         description="with shards.image raw: the backbone's first layer that is trained; null: none of them is",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lib.config.base import Positive, Settings, Share, Text
-from lib.config.crawl import HostSettings
+from lib.config.crawl import PORT, HostSettings
 
 # Names by which lib/images/backbones.py knows them.
 BackboneName = Literal[
@@ -48,7 +48,22 @@ class ImagesSettings(Settings):
             raise ValueError("images.path is for the sources folder and zip, which need it")
         if self.source != "url" and "{id}" not in self.file:
             raise ValueError("images.file needs {id}, the place of the offer's id")
+        if self.file.startswith("/") or ".." in self.file.split("/"):
+            raise ValueError("images.file leads out of images.path; name files within it, such as {id}.jpg")
+        for host in self.hosts:
+            if "@" in host or "/" in host:
+                raise ValueError("a key of images.hosts is no host; give its name alone, without user, scheme or path")
         return self
+
+    @property
+    def on_embedded_site(self) -> bool:
+        """Whether its hosts name the port of the embedded site, which is known only when that runs."""
+        return any(PORT in host for host in self.hosts)
+
+    def at_port(self, port: int) -> "ImagesSettings":
+        """The same with the embedded site's port in its place."""
+        hosts = {host.replace(PORT, str(port)): found for host, found in self.hosts.items()}
+        return self.model_copy(update={"hosts": hosts})
 
 
 class BackboneSettings(Settings):

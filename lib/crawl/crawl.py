@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from lib.config import CrawlSettings
 from lib.crawl import host_states
 from lib.crawl.frontier import Frontier, transaction
 from lib.crawl.host_states import OVERLOADED, UNREACHABLE, dead_hosts
-from lib.crawl.plan import Waiting, deal, limits, plannable_from, planned, quota_left, survey
+from lib.crawl.patience import Patience
+from lib.crawl.plan import Waiting, deal, is_exhausted, limits, next_turn, planned, quota_left, survey
 from lib.crawl.request import HostState
 from lib.crawl.rounds import Round, complete_rounds, fetch_round
 from lib.crawl.seeds import seeds
@@ -30,10 +32,6 @@ from lib.lock import only_one
 from schemas.pages import PAGES
 
 LOG = logging.getLogger(__name__)
-# While every address waits for a time to come, the crawl looks again at least so often.
-LONGEST_SLEEP = 10.0
-# And so often it says that it waits.
-SAY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Crawl:
         # By the table's id as well: what another warehouse left in the folder is none of this month's.
         self.folder = Path(settings.staging).resolve() / f"{month}-{tables.table_id(spark, warehouse, PAGES)}"
         self.number = 0
-        self.said = 0.0
+        self.patience = Patience(f"crawl {month}")
         self.states: dict[str, HostState] = {}
         self.fetched: Fetched | None = None
         # One slot is left to the commit of the round before, which else would wait until the fetching ends.
@@ -77,11 +75,9 @@ class Crawl:
             UserError: another crawl of the month runs, speculation is on, an API's secret is not set, a seed may not be
                 followed, or an API's quota of the day is used up before all is fetched.
         """
-        _check_speculation(self.spark)
+        check_speculation(self.spark)
         _check_secrets(self.settings)
-        # Two would ask each host twice as often as it allows, be they of one month or of two.
-        lock = Path(self.warehouse) / "manifests" / "crawl" / "lock"
-        with only_one(lock, f"{self.warehouse} is being crawled into"):
+        with asking_alone(self.warehouse):
             self._recover()
             self.frontier.add_seeds(seeds(self.settings, leaves))
             self.number = self.frontier.next_round()
@@ -202,13 +198,11 @@ class Crawl:
 
     def _sleep(self, waiting: list[Waiting]) -> bool:
         """Wait for the next address's time; False when none comes."""
-        exhausted = [one for one in waiting if one.api and one.due and quota_left(one, self.settings) == 0]
-        times = [one.next_due for one in waiting if one.next_due is not None and one not in exhausted]
-        times += [plannable_from(one.host, self.settings, self.states) for one in waiting if self._has_to_wait(one)]
-        if times and not self._budget_spent(waiting):
-            self._say_waiting(waiting, min(times))
-            time.sleep(max(0.0, min(min(times) - time.time(), LONGEST_SLEEP)))
+        comes = next_turn(waiting, self.settings, self.states)
+        if comes is not None:
+            self.patience.wait(waiting, comes)
             return True
+        exhausted = [one for one in waiting if is_exhausted(one, self.settings)]
         if exhausted:
             left = sum(one.due + one.later for one in exhausted)
             raise UserError(
@@ -216,21 +210,6 @@ class Crawl:
                 f"daily_quota) and {left:,} requests are left; run this stage again after its midnight"
             )
         return False
-
-    def _has_to_wait(self, one: Waiting) -> bool:
-        """Whether the host could be asked but for the time of its next turn."""
-        comes = plannable_from(one.host, self.settings, self.states)
-        return one.due > 0 and comes > time.time() and quota_left(one, self.settings) != 0
-
-    def _say_waiting(self, waiting: list[Waiting], until: float) -> None:
-        """A line a minute while nothing may be asked for."""
-        if time.monotonic() - self.said < SAY_SECONDS:
-            return
-        self.said = time.monotonic()
-        LOG.info(
-            "crawl %s: %s addresses wait, the next for %.0f s more",
-            self.month, f"{sum(one.due + one.later for one in waiting):,}", max(0.0, until - time.time()),
-        )  # fmt: skip
 
     def _give_up_dead_hosts(self) -> None:
         """Fail all that waits on hosts that are not to be asked any more, so that a later run may ask them anew."""
@@ -241,9 +220,6 @@ class Crawl:
             self.number += 1
             self.states |= {host: self.states[host].to_be_asked_anew() for host in dead}
             host_states.write(self.warehouse, self.month, self.states)
-
-    def _budget_spent(self, waiting: list[Waiting]) -> bool:
-        return sum(one.asked for one in waiting) >= self.settings.max_pages
 
     def _tell(self, fetched: Fetched) -> None:
         """One line of progress a round."""
@@ -262,6 +238,17 @@ class Crawl:
             f"{queue:,}", f"{links:,}", "".join(f", {count:,} {state}" for state, count in sorted(counts.items())
                                   if state in ("failed", "forbidden")),
         )  # fmt: skip
+
+
+def asking_alone(warehouse: str) -> AbstractContextManager[None]:
+    """Hold the lock of who asks hosts for a warehouse: two would ask each twice as often as it allows, be they of one
+    month or of two.
+
+    Raises:
+        UserError: another run holds it.
+    """
+    lock = Path(warehouse) / "manifests" / "crawl" / "lock"
+    return only_one(lock, f"{warehouse} is being crawled into")
 
 
 def _check_secrets(settings: CrawlSettings) -> None:
@@ -287,7 +274,12 @@ def _check_accepted(fetched: Round) -> None:
         )
 
 
-def _check_speculation(spark: SparkSession) -> None:
+def check_speculation(spark: SparkSession) -> None:
+    """Refuse a session that may run a task twice at once.
+
+    Raises:
+        UserError: it may.
+    """
     if spark.conf.get("spark.speculation", "false") == "true":
         raise UserError(
             "spark.speculation is on: a second copy of a task would ask its hosts twice; turn it off for the crawl"

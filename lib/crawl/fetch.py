@@ -22,7 +22,7 @@ import httpcore
 from lib.config import ApiSettings, CrawlSettings
 from lib.crawl.addresses import AddressRefusedError, CheckedBackend, Resolver, UnknownNameError, resolve
 from lib.crawl.body import Body, FetchError
-from lib.crawl.request import Request
+from lib.crawl.request import PICTURE, Request
 from lib.crawl.urls import apis_by_address
 
 __all__ = ["Answer", "FetchError", "Fetcher"]
@@ -40,6 +40,9 @@ KEPT_OPEN_SECONDS = 30.0
 _SENDABLE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _CONDITIONS = frozenset({b"If-None-Match", b"If-Modified-Since"})
 Headers = tuple[tuple[str, str], ...]
+# What is asked for, by the kind of address; all else is a page.
+_ACCEPT = {"api": "application/json", PICTURE: "image/jpeg,image/png,image/webp,image/gif,*/*;q=0.1"}
+_ACCEPT_PAGE = "text/html,application/xhtml+xml,*/*;q=0.5"
 _FAULTS = (
     httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, AddressRefusedError,
     OSError,  # TLS that breaks off in the middle comes as Python's own error
@@ -145,8 +148,7 @@ class Fetcher:
         """What is sent; the API's secret to the API alone."""
         given = {
             "Host": urlsplit(request.url).netloc, "User-Agent": self._settings.user_agent,
-            "Accept": "application/json" if request.kind == "api" else "text/html,application/xhtml+xml,*/*;q=0.5",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept": _ACCEPT.get(request.kind, _ACCEPT_PAGE), "Accept-Encoding": "gzip, deflate",
         }  # fmt: skip
         if request.etag is not None and _SENDABLE.fullmatch(request.etag):
             given["If-None-Match"] = request.etag

@@ -17,7 +17,7 @@ from lib.crawl.parsers.item import MOST_ITEMS, NotParsedError
 from lib.crawl.parsers.paging import PAGE, count, page_number, page_size, parameters, whole
 from lib.crawl.parsers.text import at, decoded
 from lib.crawl.parsers.tree import html_tree
-from lib.crawl.request import Link
+from lib.crawl.request import PICTURE, Link
 from lib.crawl.urls import Scope, canonical
 
 MOST_LINKS = 5000
@@ -32,6 +32,8 @@ def links(
     kind: str, url: str, body: bytes, content_type: str | None, scope: Scope, settings: CrawlSettings
 ) -> list[Link]:
     """The links to follow in a page of status 200, each once, in the page's order; none in what cannot be read."""
+    if kind == PICTURE:
+        return []
     try:
         text = decoded(body, content_type)
         found = _api_pages(url, text, settings) if kind == "api" else _page_links(kind, url, text, settings)

@@ -107,6 +107,26 @@ def plannable_from(host: str, settings: CrawlSettings, states: Mapping[str, Host
     return 0.0 if known is None else known.next_turn - settings.round_seconds
 
 
+def next_turn(waiting: Sequence[Waiting], settings: CrawlSettings, states: Mapping[str, HostState]) -> float | None:
+    """When the next address may be asked for (Unix seconds); None: none that waits may be, however long one waits."""
+    if sum(one.asked for one in waiting) >= settings.max_pages:
+        return None
+    times = [one.next_due for one in waiting if one.next_due is not None and not is_exhausted(one, settings)]
+    times += [plannable_from(one.host, settings, states) for one in waiting if _has_to_wait(one, settings, states)]
+    return min(times, default=None)
+
+
+def is_exhausted(waiting: Waiting, settings: CrawlSettings) -> bool:
+    """Whether it is an API's that has served its quota of the day."""
+    return waiting.api and waiting.due > 0 and quota_left(waiting, settings) == 0
+
+
+def _has_to_wait(one: Waiting, settings: CrawlSettings, states: Mapping[str, HostState]) -> bool:
+    """Whether the host could be asked but for the time of its next turn."""
+    comes = plannable_from(one.host, settings, states)
+    return one.due > 0 and comes > time.time() and quota_left(one, settings) != 0
+
+
 def limits(
     waiting: Sequence[Waiting], settings: CrawlSettings, states: Mapping[str, HostState]
 ) -> dict[tuple[str, bool], int]:

@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+# Kind of an address that is a picture's: it leads to no other. The crawl knows of none; lib/images asks for them.
+PICTURE = "picture"
+
 
 @dataclass(frozen=True)
 class Link:

@@ -29,6 +29,10 @@ from schemas.pages import PAGES
 # A batch goes to Spark when it holds so many rows or so many bytes of bodies, whichever comes first.
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20
+# Of a staged file, so that who reads bodies from it (lib/images/staged.py) holds no more than that of them.
+ROW_GROUP_BYTES = 16 << 20
+# Spark's writer looks at the size of a row group first after so many rows, which a mall may make as large as it likes.
+ROWS_UNSEEN = 10
 # What a link costs in a batch beside its address.
 LINK_BYTES = 50
 _ROUND = re.compile(r"round-([0-9]{1,9})")
@@ -77,8 +81,14 @@ def fetch_round(
 ) -> Round:
     """Fetch the planned addresses, one task a partition, and stage what came of them in `folder`."""
     fetched = requests.mapInArrow(_fetching(settings, dict(states)), STAGED)
-    fetched.write.mode("overwrite").option("compression", "none").parquet(str(folder))
+    stage(fetched, folder)
     return staged_round(requests.sparkSession, folder, number)
+
+
+def stage(rows: DataFrame, folder: Path) -> None:
+    """Write STAGED rows as a round's; Spark marks the folder when it is complete."""
+    writer = rows.write.mode("overwrite").option("compression", "none").option("parquet.block.size", ROW_GROUP_BYTES)
+    writer.option("parquet.page.size.row.check.min", ROWS_UNSEEN).parquet(str(folder))
 
 
 def complete_rounds(spark: SparkSession, folder: Path) -> Iterator["Round"]:

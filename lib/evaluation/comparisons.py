@@ -110,6 +110,7 @@ def examples(
             continue
         kept.append(
             {
+                "product_id": str(sample.product_ids[row]),
                 "name": str(sample.names[row])[:EXAMPLE_CHARACTERS],
                 "said": list(paths[seen.predicted[row]]),
                 "confidence": round(float(seen.confidence[row]), 3),

@@ -12,7 +12,9 @@ from lib.evaluation.bootstrap import Interval
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions
 
-MAIN_HEAD = "output"
+MAIN_HEAD, IMAGE_HEAD = "output", "img_output"
+# The answering head's answers had it seen no picture, recorded like a head.
+WITHOUT_PICTURE = "output_without_picture"
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,37 @@ def split_figures(
         records: head -> record; MAIN_HEAD is what levels, confidence and categories are about.
     """
     main = records[MAIN_HEAD]
-    found = [one for head, seen in records.items() for one in head_figures(head, seen, hierarchy.classes, rounds)]
+    heads = {head: seen for head, seen in records.items() if head != WITHOUT_PICTURE}
+    if IMAGE_HEAD in heads:
+        # It says nothing of rows without a picture.
+        heads[IMAGE_HEAD] = heads[IMAGE_HEAD].where(main.pictured)
+    found = [one for head, seen in heads.items() for one in head_figures(head, seen, hierarchy.classes, rounds)]
+    if WITHOUT_PICTURE in records:
+        found += picture_figures(main, records[WITHOUT_PICTURE], rounds)
     found += level_figures(main, hierarchy, rounds)
     found += path_figures(main, hierarchy, rounds)
     found += hierarchical_figures(main, hierarchy, rounds)
     found += confidence_figures(main, thresholds, rounds)
     return found + category_figures(main, cat_ids, hierarchy.classes)
+
+
+def picture_figures(main: Predictions, hidden: Predictions, rounds: int) -> list[Figure]:
+    """The answer on rows with and without a picture, and what the picture adds where there is one.
+
+    Args:
+        hidden: answers on the same rows with every picture taken away.
+    """
+    seen, unseen = main.pictured, ~main.pictured
+    return [
+        figure("picture=with", "rows", int(seen.sum())),
+        figure("picture=with", "accuracy", bootstrap.mean(main.correct[seen], rounds)),
+        figure("picture=with", "accuracy_hidden", bootstrap.mean(hidden.correct[seen], rounds)),
+        figure(
+            "picture=with", "gain", bootstrap.paired_difference(main.correct[seen], hidden.correct[seen], rounds)
+        ),
+        figure("picture=without", "rows", int(unseen.sum())),
+        figure("picture=without", "accuracy", bootstrap.mean(main.correct[unseen], rounds)),
+    ]  # fmt: skip
 
 
 def split_facts(

@@ -32,6 +32,7 @@ class Predictions:
         levels: int32 [N, LEVELS], most probable node of each level taken alone.
         consistent: bool [N], whether `levels` is an existing path.
         joint: int32 [N], label of the best existing path (Hierarchy.decode).
+        pictured: bool [N], whether the model saw a picture.
     """
 
     label: Ints
@@ -43,6 +44,7 @@ class Predictions:
     levels: Ints
     consistent: NDArray[np.bool_]
     joint: Ints
+    pictured: NDArray[np.bool_]
 
     @property
     def predicted(self) -> Ints:
@@ -61,6 +63,10 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Predictions":
+        """The rows that are chosen, bool [N]."""
+        return Predictions(**{field.name: getattr(self, field.name)[chosen] for field in fields(Predictions)})
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
@@ -108,13 +114,16 @@ class Recorder:
         self._temperature = temperature
         self._parts: list[Predictions] = []
 
-    def add(self, logits: Floats, label: Ints, level_labels: Ints | None = None) -> None:
+    def add(
+        self, logits: Floats, label: Ints, level_labels: Ints | None = None, pictured: NDArray[np.bool_] | None = None
+    ) -> None:
         """Take one batch.
 
         Args:
             logits: float32 [rows, classes].
             label: int [rows], -1 for a leaf that is not in the label map.
             level_labels: int [rows, LEVELS]; by default the ancestors of `label`.
+            pictured: bool [rows]; by default none is.
         """
         label = np.asarray(label, np.int32)
         probabilities = softmax(logits, self._temperature)
@@ -131,6 +140,7 @@ class Recorder:
                 levels=decoded.levels,
                 consistent=decoded.consistent,
                 joint=decoded.joint,
+                pictured=np.zeros(len(label), np.bool_) if pictured is None else pictured,
             )
         )
 
@@ -155,15 +165,15 @@ def join(parts: Sequence[Predictions]) -> Predictions:
 
 
 def record(
-    batches: Iterable[tuple[dict[str, Floats], Ints, Ints | None]],
+    batches: Iterable[tuple[dict[str, Floats], Ints, Ints | None, NDArray[np.bool_] | None]],
     hierarchy: Hierarchy,
     temperatures: dict[str, float],
 ) -> dict[str, Predictions]:
-    """Fill one record per head from (logits by head, labels, level labels) batches."""
+    """Fill one record per head from (logits by head, labels, level labels, pictured) batches."""
     recorders = {head: Recorder(hierarchy, temperature) for head, temperature in temperatures.items()}
-    for logits, label, level_labels in batches:
+    for logits, label, level_labels, pictured in batches:
         for head, recorder in recorders.items():
-            recorder.add(logits[head], label, level_labels)
+            recorder.add(logits[head], label, level_labels, pictured)
     return {head: recorder.finish() for head, recorder in recorders.items()}
 
 
@@ -178,5 +188,6 @@ def _empty() -> Predictions:
         "levels": np.zeros((0, LEVELS), np.int32),
         "consistent": np.zeros(0, np.bool_),
         "joint": np.zeros(0, np.int32),
+        "pictured": np.zeros(0, np.bool_),
     }
     return Predictions(**kinds)

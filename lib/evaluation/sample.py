@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,19 +20,23 @@ class Sample:
     """Test rows of one month, columns of equal length.
 
     Attributes:
+        product_ids: which products.
         names: normalised names.
         name_tokens, category_tokens: lists of tokens.
         cat_ids: given labels.
         true_cat_ids: what the market made each offer from; None outside the embedded market.
         rows_of: how many test rows the month has.
+        pictures: of each row, as the model takes it, null where it has none; None for a model of texts.
     """
 
+    product_ids: Texts
     names: Texts
     name_tokens: Texts
     category_tokens: Texts
     cat_ids: Texts
     true_cat_ids: Texts | None
     rows_of: int
+    pictures: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,7 +54,7 @@ def draw(tokens: DataFrame, truth: DataFrame | None, rows: int) -> Sample:
     """At most `rows` labelled test rows of a month.
 
     Args:
-        tokens: the month's `tokens`.
+        tokens: the month's `tokens`, with a column `picture` for a model that sees pictures.
         truth: the month's `truth`, where the embedded market wrote one.
     """
     test = tokens.where((F.col("split") == "test") & F.col("cat_id").isNotNull())
@@ -58,16 +63,22 @@ def draw(tokens: DataFrame, truth: DataFrame | None, rows: int) -> Sample:
     else:
         true = truth.select("product_id", F.col("cat_id").alias("true_cat_id"))
         test = test.join(true, on="product_id", how="left")
-    wanted = test.select("product_id", "name", "name_tokens", "category_tokens", "cat_id", "true_cat_id")
-    taken = _first(wanted, rows).toPandas()
-    known = truth is not None and len(taken) > 0 and bool(taken["true_cat_id"].notna().all())
+    pictures = [name for name in test.columns if name == "picture"]
+    wanted = test.select(
+        "product_id", "name", "name_tokens", "category_tokens", "cat_id", "true_cat_id", *pictures
+    )  # fmt: skip
+    taken = _first(wanted, rows).toArrow()
+    columns = {name: taken.column(name).to_pandas().to_numpy() for name in taken.column_names if name not in pictures}
+    known = truth is not None and len(taken) > 0 and taken.column("true_cat_id").null_count == 0
     return Sample(
-        taken["name"].to_numpy(),
-        taken["name_tokens"].to_numpy(),
-        taken["category_tokens"].to_numpy(),
-        taken["cat_id"].to_numpy(),
-        taken["true_cat_id"].to_numpy() if known else None,
+        columns["product_id"],
+        columns["name"],
+        columns["name_tokens"],
+        columns["category_tokens"],
+        columns["cat_id"],
+        columns["true_cat_id"] if known else None,
         test.count() if len(taken) == rows else len(taken),
+        taken.column("picture").combine_chunks() if pictures else None,
     )
 
 

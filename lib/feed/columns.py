@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from lib.errors import UserError
-from lib.shards.row import ABSENT, ROW_SCHEMA, lengths
+from lib.shards.row import ABSENT, ALL_FIELDS, lengths
 
 # Footers are small; reading them side by side hides a slow disk.
 FOOTER_THREADS = 8
@@ -43,7 +43,8 @@ class Expected:
         """By the facts of a shards artefact."""
         widths = {name: width for name, width in lengths(facts).items() if name in columns}
         ids = {name: (low, int(facts[size]) - 1) for name, (low, size) in IDS.items()}
-        return Expected(columns, widths, {**ids, "weight": (0, LARGEST), "gram_weights": (0, LARGEST)})
+        floats = {"weight": (0, LARGEST), "gram_weights": (0, LARGEST), "image_features": (-LARGEST, LARGEST)}
+        return Expected(columns, widths, {**ids, **floats})
 
 
 def check_names(columns: Sequence[str]) -> None:
@@ -53,8 +54,8 @@ def check_names(columns: Sequence[str]) -> None:
         UserError: names it and those there are.
     """
     for name in columns:
-        if name not in ROW_SCHEMA.names:
-            raise UserError(f"a training row has no column {name!r}; it has {', '.join(ROW_SCHEMA.names)}")
+        if name not in ALL_FIELDS.names:
+            raise UserError(f"a training row has no column {name!r}; it has {', '.join(ALL_FIELDS.names)}")
     if not columns or len(set(columns)) != len(columns):
         raise UserError(f"columns {list(columns)} to feed: give each column once, and at least one")
 
@@ -74,7 +75,7 @@ def check_files(paths: Sequence[Path], rows: Sequence[int], expected: Expected) 
 
 def signature(columns: Sequence[str], widths: Mapping[str, int]) -> dict[str, tf.TensorSpec]:
     """Column -> shape and type of a block of rows."""
-    return {name: _spec(ROW_SCHEMA.field(name).type, widths.get(name)) for name in columns}
+    return {name: _spec(ALL_FIELDS.field(name).type, widths.get(name)) for name in columns}
 
 
 def _check_file(path: Path, rows: int, expected: Expected) -> None:
@@ -90,7 +91,7 @@ def _check_file(path: Path, rows: int, expected: Expected) -> None:
         )
     values = _values(footer)
     for name in expected.columns:
-        wanted = ROW_SCHEMA.field(name).type
+        wanted = ALL_FIELDS.field(name).type
         found = schema.field(name).type if name in schema.names else None
         if found is None or not _same_type(found, wanted):
             raise UserError(f"{path}: column {name!r} is {found or 'missing'} where a training row has {wanted}")
@@ -115,7 +116,7 @@ def _same_type(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def _spec(kind: pa.DataType, width: int | None) -> tf.TensorSpec:
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return tf.TensorSpec((None,), tf.string)
     if pa.types.is_list(kind):
         return tf.TensorSpec((None, width), tf.as_dtype(kind.value_type.to_pandas_dtype()))

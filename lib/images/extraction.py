@@ -64,7 +64,7 @@ class FrozenNetwork:
 
 
 class QuantisedNetwork:
-    """A TensorFlow Lite file of uint8: its features are what its classes are computed of."""
+    """A TensorFlow Lite file of 8-bit numbers: its features are what its classes are computed of."""
 
     def __init__(self, path: Path, size: int, features: int, threads: int) -> None:
         self._size, self._features = size, features
@@ -101,11 +101,11 @@ class QuantisedNetwork:
         found = [
             tensor
             for tensor in self._interpreter.get_tensor_details()
-            if tensor["dtype"] is np.uint8 and math.prod(tensor["shape"]) == self._features
+            if tensor["dtype"] in (np.uint8, np.int8) and math.prod(tensor["shape"]) == self._features
         ]
         if not found:
             raise UserError(
-                f"{path} has no uint8 tensor of {self._features} numbers before its classes; give the file of a "
+                f"{path} has no 8-bit tensor of {self._features} numbers before its classes; give the file of a "
                 "quantised MobileNetV2 1.0 in backbone.weights"
             )
         last: dict[str, Any] = found[-1]

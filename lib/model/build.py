@@ -1,10 +1,12 @@
-"""The text part of the multimodal multitask model: name and mall category in, logits of three heads out.
+"""The multimodal multitask model: name, mall category and picture in, logits of four heads out.
 
 `textcnn` is the published model: embedding, filters of several widths, max-over-time pooling, dropout, dense, softmax.
 `grams` and `grams_and_words` read the name as a bag of character grams, which wins on short noisy names, without or
 with the TextCNN beside it: gram vectors through a hidden layer and straight to the classes, and (`margin`) a number for
-each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end. A model
-may have several such networks, trained apart (`ensemble`).
+each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end. The
+picture comes as a backbone's features, or as it is for a backbone within the model (lib/images/backbones.py); a row
+without one has zeros in its place and adds nothing to `output`. A model may have several such networks, trained apart
+(`ensemble`).
 """
 
 from collections.abc import Sequence
@@ -15,10 +17,22 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.model.architecture import CATEGORY_INPUT, GRAM_WEIGHTS_INPUT, GRAMS_INPUT, HEADS, NAME_INPUT, Architecture
+from lib.config import BackboneSettings
+from lib.images.backbones import network, trainable_from
+from lib.model.architecture import (
+    CATEGORY_INPUT,
+    GRAM_WEIGHTS_INPUT,
+    GRAMS_INPUT,
+    IMAGE_HEAD,
+    IMAGE_INPUT,
+    NAME_INPUT,
+    Architecture,
+    Picture,
+)
 from lib.model.layers.bag import WeightedBag
 from lib.model.layers.gram_dropout import GramDropout
 from lib.model.layers.margin import Blend, Margin
+from lib.model.layers.present import Present
 from lib.model.layers.table import Lookup, Tensor
 from lib.model.layers.text_cnn import TextCNN
 
@@ -32,8 +46,9 @@ class Networks:
     """Two views of the same layers.
 
     Attributes:
-        scoring: a dict of the four inputs (int32 ids [batch, length], float32 weights) to a dict of logits
-            [batch, classes], one entry per head.
+        scoring: a dict of the inputs (int32 ids [batch, length], float32 weights, and the picture as float32 features
+            [batch, width] or uint8 pixels [batch, size, size, 3]) to a dict of logits [batch, classes], one entry per
+            head.
         training: the same inputs to what the loss is taken of: the heads before the margins are added, and the margins
             (entry MARGIN) where the settings have them.
     """
@@ -67,17 +82,21 @@ def ensemble(members: Sequence[keras.Model], architecture: Architecture) -> kera
     for number, member in enumerate(members, 1):
         member.name = f"member_{number}"
     answers = [member(inputs) for member in members]
-    means = {head: keras.layers.Average(name=head)([answer[head] for answer in answers]) for head in HEADS}
+    heads = architecture.heads
+    means = {head: keras.layers.Average(name=head)([answer[head] for answer in answers]) for head in heads}
     return keras.Model(inputs, means, name="catmatch")
 
 
-def networks(architecture: Architecture, embedding: NDArray[np.float32] | None = None) -> Networks:
+def networks(
+    architecture: Architecture, embedding: NDArray[np.float32] | None = None, weights: str = "none"
+) -> Networks:
     """One fresh network, as a member of the model.
 
     Args:
         architecture: sizes and settings.
         embedding: word vectors [words, embedding_size] to start from (and to keep, if the settings freeze them);
             random ones where None.
+        weights: of a backbone within the model, as backbone.weights of the configuration.
     """
     inputs = _inputs(architecture)
     words = _word_table(architecture, embedding)
@@ -89,10 +108,12 @@ def networks(architecture: Architecture, embedding: NDArray[np.float32] | None =
     if architecture.settings.text_branch != "textcnn":
         grams = _grams(inputs[GRAMS_INPUT], inputs[GRAM_WEIGHTS_INPUT], architecture)
         of_name.extend(grams.features)
+    of_image = _image(inputs[IMAGE_INPUT], architecture, weights) if architecture.picture is not None else []
     heads = {
         "text_prod_output": _head("text_prod_output", of_name, architecture),
         "text_cat_output": _head("text_cat_output", [category], architecture),
-        "output": _head("output", [*of_name, category], architecture),
+        **({IMAGE_HEAD: _head(IMAGE_HEAD, of_image, architecture)} if of_image else {}),
+        "output": _head("output", [*of_name, category, *of_image], architecture),
     }
     return _with_margins(inputs, heads, grams.margins, architecture)
 
@@ -111,12 +132,20 @@ def _with_margins(inputs: Any, heads: dict[str, Any], margins: Any, architecture
 
 def _inputs(architecture: Architecture) -> dict[str, Any]:
     grams = (architecture.gram_length,)
+    picture = architecture.picture
     return {
         NAME_INPUT: keras.Input((architecture.name_length,), dtype="int32", name=NAME_INPUT),
         CATEGORY_INPUT: keras.Input((architecture.category_length,), dtype="int32", name=CATEGORY_INPUT),
         GRAMS_INPUT: keras.Input(grams, dtype="int32", name=GRAMS_INPUT),
         GRAM_WEIGHTS_INPUT: keras.Input(grams, dtype="float32", name=GRAM_WEIGHTS_INPUT),
+        **({IMAGE_INPUT: _image_input(picture)} if picture is not None else {}),
     }
+
+
+def _image_input(picture: Picture) -> Any:
+    if picture.kind == "features":
+        return keras.Input((picture.width,), dtype="float32", name=IMAGE_INPUT)
+    return keras.Input((picture.size, picture.size, 3), dtype="uint8", name=IMAGE_INPUT)
 
 
 def _word_table(architecture: Architecture, embedding: NDArray[np.float32] | None) -> Lookup:
@@ -154,6 +183,28 @@ def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:
     if settings.wide_size:
         features.append(scaled[:, settings.bag_size :])
     return _Grams(features, _margins(ids, weights, architecture) if settings.margin else None)
+
+
+def _image(given: Tensor, architecture: Architecture, weights: str) -> list[Tensor]:
+    """The picture's features for the heads: through a hidden layer, and straight; zeros for a row without a picture."""
+    settings, present = architecture.settings, Present(name="img_present")(given)
+    features = keras.layers.LayerNormalization(name="img_scale")(_seen(given, architecture, weights))
+    features = keras.layers.Dropout(settings.image_dropout, name="img_features_dropout")(features)
+    hidden = _dense("img", features, settings.image_fcl_dim, settings.image_fcl_dropout, architecture)
+    masked = [hidden, features] if settings.image_straight else [hidden]
+    return [keras.layers.Multiply(name=f"img_masked_{place}")([one, present]) for place, one in enumerate(masked, 1)]
+
+
+def _seen(given: Tensor, architecture: Architecture, weights: str) -> Tensor:
+    """The backbone's features [batch, width], given or made here."""
+    picture, first = architecture.picture, architecture.settings.fine_tune_from
+    assert picture is not None
+    if picture.kind == "features":
+        return given
+    backbone = network(BackboneSettings(name=picture.backbone, weights=weights), picture.size)
+    if first is not None:
+        trainable_from(backbone, first)
+    return backbone(given)
 
 
 def _margins(ids: Tensor, weights: Tensor, architecture: Architecture) -> Tensor:

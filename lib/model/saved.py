@@ -32,18 +32,32 @@ WEIGHTS, WORDS, GRAMS, LABEL_MAP, MODEL = (
 
 
 @dataclass(frozen=True)
+class Description:
+    """What model.json says.
+
+    Attributes:
+        architecture: what the model is built from.
+        temperature: divide the main head's logits by it before the softmax.
+        tokenizer: the `text` section it was trained with, and "key", the tokenizer_key.
+        facts: the rest of model.json: months, shards, how it was trained.
+    """
+
+    architecture: Architecture
+    temperature: float
+    tokenizer: dict[str, Any]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class SavedModel:
     """Everything that scoring needs.
 
     Attributes:
         model: with its weights; a dict of inputs to a dict of logits (`lib.model.build`).
-        architecture: what it was built from.
         words, grams: how names become its inputs.
         label_map: dense label -> {"label", "label_id", "cat_id", "path"}.
-        temperature: divide the main head's logits by it before the softmax.
-        tokenizer: the `text` section it was trained with, and "key", the tokenizer_key.
-        facts: the rest of model.json: months, shards, how it was trained.
         artefact: where it was read from.
+        architecture, temperature, tokenizer, facts: as in `Description`.
     """
 
     model: keras.Model
@@ -64,25 +78,34 @@ def load(folder: Path | str) -> SavedModel:
         UserError: it is unfinished, no model, was changed after it was written, or its parts do not fit each other.
     """
     found = artefacts.load(Path(folder))
-    if found.kind != KIND:
-        raise UserError(f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made")
+    described = describe(found)
     found.verify()
-    record = _json(found, MODEL)
     label_map = _json(found, LABEL_MAP)
     words, grams = Vocabulary.read(found.path(WORDS)), GramVocabulary.read(found.path(GRAMS))
+    _check_sizes(found, described.architecture, words, grams, label_map)
+    model = build(described.architecture)
+    _load_weights(model, found.path(WEIGHTS))
+    return SavedModel(model, words=words, grams=grams, label_map=label_map, artefact=found, **vars(described))
+
+
+def describe(found: Artefact) -> Description:
+    """What model.json of a model's artefact says.
+
+    Raises:
+        UserError: it is no model, or says something else.
+    """
+    if found.kind != KIND:
+        raise UserError(
+            f"{found.folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made"
+        )
+    record = _json(found, MODEL)
     try:
         architecture = Architecture.from_json(record["architecture"])
-        temperature, tokenizer, facts = (
-            float(record["temperature"]),
-            dict(record["tokenizer"]),
-            dict(record["facts"]),
-        )
+        return Description(
+            architecture, float(record["temperature"]), dict(record["tokenizer"]), dict(record["facts"])
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{found.path(MODEL)} does not describe a model ({error!r}); train again") from None
-    _check_sizes(found, architecture, words, grams, label_map)
-    model = build(architecture)
-    _load_weights(model, found.path(WEIGHTS))
-    return SavedModel(model, architecture, words, grams, label_map, temperature, tokenizer, facts, found)
 
 
 def model_json(

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from lib import artefact, manifest, months, tables
 from lib.errors import UserError
 from lib.manifest import Manifest
+from lib.report.thumbnails import thumbnails
 from schemas.metrics import METRICS
 from schemas.rejects import REJECTS
 
@@ -23,6 +24,8 @@ STAGES = (
     "market",
     "crawl",
     "ingest",
+    "images",
+    "image_features",
     "tokenize",
     "vocabulary",
     "word2vec",
@@ -36,6 +39,8 @@ STAGE_WORDS = {
     "market": "The simulated market sets out its month",
     "crawl": "Sites and APIs are asked for their pages",
     "ingest": "Feeds and pages become products or rejects",
+    "images": "Pictures are fetched and brought to one size",
+    "image_features": "A pretrained network looks at the pictures",
     "tokenize": "Names and mall categories become tokens; every name gets its side of the split",
     "vocabulary": "Words and character grams that are frequent enough get an id",
     "word2vec": "Word vectors are learnt from the names",
@@ -45,8 +50,8 @@ STAGE_WORDS = {
     "evaluate": "The model is measured on names it never saw",
     "score": "Every product of the month gets its category",
 }
-# A real month has no market, and one that comes in files has no crawl.
-OPTIONAL = ("market", "crawl")
+# A real month has no market, one that comes in files has no crawl, and one of texts has no pictures.
+OPTIONAL = ("market", "crawl", "images", "image_features")
 # Far more than there are codes; a bound all the same, since reasons are text from a table.
 MAX_REASONS = 50
 
@@ -87,6 +92,7 @@ class MonthFacts:
     rejects: list[Reject] | None = None
     distribution: list[CategoryCount] = field(default_factory=list)
     history: list[PastFigure] = field(default_factory=list)
+    thumbnails: dict[str, str] = field(default_factory=dict)
 
     def facts(self, stage: str) -> dict[str, Any]:
         """The stage's facts; empty where it has not finished."""
@@ -123,7 +129,14 @@ def gather(spark: SparkSession, warehouse: str, month: str, history_months: int)
         history(tables.read(spark, warehouse, METRICS, month=months.window(month, history_months)))
         if tables.exists(spark, warehouse, METRICS)
         else [],
+        thumbnails(spark, warehouse, month, _example_products(stages["evaluate"])),
     )
+
+
+def _example_products(evaluate: Manifest | None) -> set[str]:
+    """The products whose names the page shows as examples."""
+    named = evaluate.facts.get("examples", {}) if evaluate is not None else {}
+    return {str(one["product_id"]) for examples in named.values() for one in examples if "product_id" in one}
 
 
 def _rejects(spark: SparkSession, warehouse: str, month: str) -> list[Reject]:

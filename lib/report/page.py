@@ -15,6 +15,7 @@ CONTENTS = (
     ("stages", "Stages"),
     ("crawl", "Crawl"),
     ("rejects", "Rejects"),
+    ("pictures", "Pictures"),
     ("vocabulary", "Vocabulary"),
     ("distribution", "Distribution"),
     ("training", "Training"),
@@ -25,6 +26,8 @@ CONTENTS = (
     ("next", "Next month"),
     ("details", "Details"),
 )
+# Sections of stages that a month may do without.
+STAGE_OF = {"crawl": "crawl", "pictures": "images"}
 
 
 def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
@@ -47,10 +50,11 @@ def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
         facts=facts,
         style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 our own file
         code=code,
-        contents=[one for one in CONTENTS if one[0] != "crawl" or facts.facts("crawl")],
+        contents=[one for one in CONTENTS if one[0] not in STAGE_OF or facts.facts(STAGE_OF[one[0]])],
         tiles=views.tiles(facts),
         stages=views.stage_rows(facts),
         crawl=views.crawl(facts),
+        pictures=views.pictures(facts),
         funnel=views.funnel(facts),
         distribution=views.distribution(facts.distribution),
         training=views.training(facts),

@@ -111,6 +111,24 @@ def crawl(facts: MonthFacts) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def pictures(facts: MonthFacts) -> dict[str, Any] | None:
+    """How many products have a picture, and why the others have none; None where pictures were not asked for."""
+    found = facts.stages.get("images")
+    if found is None:
+        return None
+    shown, asked = found.exits.get("images", 0), sum(found.exits.values()) - found.exits.get("sampled_out", 0)
+    words = (
+        f"{shown:,} of {asked:,} products whose pictures were asked for have one, "
+        f"{found.facts.get('pictures', 0):,} different ones; {found.exits.get('sampled_out', 0):,} were not asked for."
+    )
+    reasons = sorted(found.facts.get("reasons", {}).items(), key=lambda one: (-one[1], one[0]))
+    most = max((products for _, products in reasons), default=1)
+    return {
+        "words": words,
+        "reasons": [(reason, products, f"{100 * products / most:.2f}") for reason, products in reasons],
+    }  # fmt: skip
+
+
 def funnel(facts: MonthFacts) -> list[dict[str, Any]]:
     """The vocabularies from all words down, with the share of occurrences each covers (R5)."""
     listed = [*facts.facts("vocabulary").get("funnel", []), *facts.facts("word2vec").get("funnel", [])]
@@ -177,8 +195,17 @@ def accuracy_tables(facts: MonthFacts) -> list[dict[str, Any]]:
         (f"Hierarchical {words}", figures.get(f"all hierarchical_{name}"))
         for name, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"))
     ]
+    picture_rows = [
+        (words, figures.get(f"picture={key}"))
+        for key, words in (
+            ("with accuracy", "Rows with a picture"),
+            ("with accuracy_hidden", "The same rows, their pictures hidden"),
+            ("without accuracy", "Rows without a picture"),
+        )
+    ]
     tables = [
-        _table("By head", "", head_rows),
+        _table("By head", _head_words(figures), head_rows),
+        _table("With and without the picture", _picture_words(figures), picture_rows),
         _table("By level", "Probabilities of leaves summed over each node.", level_rows),
         _table(
             "Paths",
@@ -188,6 +215,18 @@ def accuracy_tables(facts: MonthFacts) -> list[dict[str, Any]]:
         _table("Overlap of paths", "How much of the given path and of the said path is shared.", overlap),
     ]
     return [table for table in tables if table["rows"]]
+
+
+def _head_words(figures: Mapping[str, Figure]) -> str:
+    """Which rows the picture's head is measured on."""
+    shown = figures.get("head=img_output rows")
+    return "" if shown is None else f"The picture alone: on the {count(shown[0])} rows that have one."
+
+
+def _picture_words(figures: Mapping[str, Figure]) -> str:
+    """What the picture adds where there is one."""
+    shown, gain = figures.get("picture=with rows"), figures.get("picture=with gain")
+    return f"{count(shown[0])} rows have a picture, which adds {points(gain)} there." if shown and gain else ""
 
 
 def confidence(facts: MonthFacts) -> dict[str, Any]:
@@ -215,7 +254,13 @@ def worst(facts: MonthFacts, examples: int, name_length: int) -> list[dict[str, 
     evaluated = facts.facts("evaluate")
     named = evaluated.get("examples", {})
     return [
-        {**one, "examples": [_example(e, name_length) for e in named.get(one.get("cat_id"), [])[:examples]]}
+        {
+            **one,
+            "examples": [
+                _example(example, name_length, facts.thumbnails)
+                for example in named.get(one.get("cat_id"), [])[:examples]
+            ],
+        }
         for one in evaluated.get("test", {}).get("worst", [])
     ]
 
@@ -278,9 +323,10 @@ def _detail(recorded: Mapping[str, Any]) -> str:
     return text if len(text) <= DETAIL_CHARACTERS else text[:DETAIL_CHARACTERS] + "\n…"
 
 
-def _example(example: Mapping[str, Any], length: int) -> dict[str, Any]:
-    name = str(example.get("name", ""))
-    return {**example, "name": name if len(name) <= length else name[:length] + "…"}
+def _example(example: Mapping[str, Any], length: int, thumbnails: Mapping[str, str]) -> dict[str, Any]:
+    name, picture = str(example.get("name", "")), thumbnails.get(str(example.get("product_id")))
+    # Our own encoding of pixels, not a mall's bytes.
+    return {**example, "name": name if len(name) <= length else name[:length] + "…", "picture": picture}
 
 
 def _table(title: str, why: str, rows: Sequence[tuple[str, Figure | None]]) -> dict[str, Any]:
@@ -333,6 +379,7 @@ def _accuracy_chart(epochs: Sequence[Mapping[str, Any]]) -> Markup:
                 ("output", "the answer"),
                 ("text_prod_output", "name"),
                 ("text_cat_output", "category"),
+                ("img_output", "picture"),
             )
         ),
     ]

@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from lib.config import TextSettings
 from lib.errors import UserError
 from lib.evaluation.record import entropy_of, softmax, top_labels
-from lib.scoring.predictor import Arrays, Predictor, worker_predictor
+from lib.scoring.predictor import Predictor, worker_predictor
 from lib.text.normalize import normalize
 from lib.text.tokenizers import Tokenizer, TokenizerSettings
 from lib.text.tokenizers import load as load_tokenizer
@@ -27,9 +27,11 @@ from schemas.predictions import PREDICTIONS
 Batches = Iterable[pa.RecordBatch]
 TOKEN_COLUMNS = ("name", "name_tokens", "category_tokens")
 TEXT_COLUMNS = ("name", "category")
+# Features or JPEG, whichever the model takes; where rows have it (lib/scoring/pictures.py).
+PICTURE = "picture"
 # Malls have few categories: most rows repeat one that was just tokenized.
 REMEMBERED_CATEGORIES = 10_000
-ANSWER_COLUMNS = ("cat_id", "path", "confidence", "entropy", "top")
+ANSWER_COLUMNS = ("cat_id", "path", "confidence", "entropy", "top", "with_picture")
 ANSWER = StructType([PREDICTIONS.struct[name] for name in ANSWER_COLUMNS])
 STRINGS = pa.list_(pa.field("element", pa.string(), nullable=False))
 TOP_ENTRY = pa.struct([pa.field("cat_id", pa.string()), pa.field("probability", pa.float32())])
@@ -51,21 +53,22 @@ class Scorer:
     threads: int
 
     def score_tokens(self, rows: DataFrame, kept: Sequence[str]) -> DataFrame:
-        """Label rows that have TOKEN_COLUMNS, made by the model's own tokenizer.
+        """Label rows that have TOKEN_COLUMNS, made by the model's own tokenizer, and perhaps PICTURE.
 
         Returns:
             The columns `kept`, then ANSWER.
         """
-        wanted = rows.select(*kept, *TOKEN_COLUMNS)
+        wanted = rows.select(*kept, *TOKEN_COLUMNS, *_picture_of(rows))
         return wanted.mapInArrow(_mapper(self, tuple(kept), _token_columns), _schema(wanted, kept))
 
     def score_texts(self, rows: DataFrame, kept: Sequence[str]) -> DataFrame:
-        """Label rows that have TEXT_COLUMNS: a name and a mall category (may be null), both as the mall wrote them.
+        """Label rows that have TEXT_COLUMNS: a name and a mall category (may be null), both as the mall wrote them;
+        and perhaps PICTURE.
 
         Returns:
             The columns `kept`, then ANSWER.
         """
-        wanted = rows.select(*kept, *TEXT_COLUMNS)
+        wanted = rows.select(*kept, *TEXT_COLUMNS, *_picture_of(rows))
         return wanted.mapInArrow(_mapper(self, tuple(kept), _tokenized), _schema(wanted, kept))
 
 
@@ -84,12 +87,28 @@ class Answers:
     entropy: NDArray[np.float32]
 
 
-def answers(predictor: Predictor, inputs: Arrays, batch_size: int) -> Answers:
-    """Label rows of ids, `batch_size` at a time."""
+Texts = tuple[list[str], list[list[str]], list[list[str]]]
+
+
+def answers(predictor: Predictor, texts: Texts, pictures: pa.Array | None, batch_size: int) -> Answers:
+    """Label rows, `batch_size` at a time.
+
+    Args:
+        texts: normalised names, their tokens, tokens of the mall's category.
+        pictures: as `Predictor.vectorised` takes them.
+    """
     parts = []
-    for start in range(0, len(next(iter(inputs.values()))), batch_size):
-        piece = {name: values[start : start + batch_size] for name, values in inputs.items()}
-        probabilities = softmax(predictor.main_logits(piece), predictor.saved.temperature)
+    names, name_tokens, category_tokens = texts
+    step = predictor.rows_at_once(batch_size)
+    for start in range(0, len(names), step):
+        piece = slice(start, start + step)
+        inputs = predictor.vectorised(
+            names[piece],
+            name_tokens[piece],
+            category_tokens[piece],
+            None if pictures is None else pictures.slice(start, step),
+        )
+        probabilities = softmax(predictor.main_logits(inputs), predictor.saved.temperature)
         parts.append((*top_labels(probabilities), entropy_of(probabilities)))
     top, probability, entropy = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Answers(top, probability, entropy)
@@ -120,7 +139,8 @@ def model_tokenizer(text: str, key: str) -> Tokenizer:
     return load_tokenizer(settings)
 
 
-Texts = tuple[list[str], list[list[str]], list[list[str]]]
+def _picture_of(rows: DataFrame) -> list[str]:
+    return [PICTURE] if PICTURE in rows.columns else []
 
 
 def _mapper(
@@ -131,8 +151,10 @@ def _mapper(
             if batch.num_rows == 0:
                 continue
             predictor = worker_predictor(scorer.folder, scorer.threads)
-            inputs = predictor.vectorised(*texts_of(predictor, batch))
-            found = _columns(predictor, answers(predictor, inputs, scorer.batch_size))
+            pictures = batch.column(PICTURE) if PICTURE in batch.schema.names else None
+            said = answers(predictor, texts_of(predictor, batch), pictures, scorer.batch_size)
+            seen = pa.array(np.zeros(batch.num_rows, bool)) if pictures is None else pictures.is_valid()
+            found = {**_columns(predictor, said), "with_picture": seen}
             columns = [*(batch.column(name) for name in kept), *found.values()]
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, *found])
 
@@ -155,7 +177,7 @@ def _tokenized(predictor: Predictor, batch: pa.RecordBatch) -> Texts:
 
 
 def _columns(predictor: Predictor, said: Answers) -> dict[str, pa.Array]:
-    """ANSWER as Arrow columns."""
+    """ANSWER as Arrow columns, but for the last."""
     best = said.top[:, 0]
     cat_ids, paths = predictor.cat_ids, predictor.paths
     confidence = np.minimum(said.probability[:, 0], np.float32(1))

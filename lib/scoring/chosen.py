@@ -1,14 +1,13 @@
 """Which model scores: an alias, a version or a folder, checked to be whole before any task starts."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lib import artefact
 from lib.config import Config
-from lib.errors import UserError
 from lib.model import saved
+from lib.model.architecture import Picture
 from lib.registry import resolve
 from lib.scoring.batch import Scorer, model_tokenizer, text_settings
 
@@ -22,6 +21,7 @@ class Chosen:
         version: what predictions are filed under.
         content: hash of the artefact's files.
         tokenizer: the `text` section it was trained with, and "key".
+        picture: what it sees of pictures; None for a model of texts.
         scorer: what scores on Spark.
     """
 
@@ -29,6 +29,7 @@ class Chosen:
     version: str
     content: str
     tokenizer: dict[str, Any]
+    picture: Picture | None
     scorer: Scorer
 
     def check_tokenizer(self) -> None:
@@ -54,12 +55,7 @@ def choose(config: Config, model: str) -> Chosen:
     state = config.registry_store
     folder, version = resolve(state, model, name=config.registry.name)
     found = artefact.load(folder)
-    if found.kind != saved.KIND:
-        raise UserError(f"{folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made")
+    described = saved.describe(found)
     found.verify()
-    try:
-        tokenizer = dict(json.loads(found.path(saved.MODEL).read_text(encoding="utf-8"))["tokenizer"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{found.path(saved.MODEL)} does not describe a model ({error!r}); train again") from None
     scorer = Scorer(str(folder.resolve()), config.score.batch_size, config.score.threads)
-    return Chosen(folder, version, found.content, tokenizer, scorer)
+    return Chosen(folder, version, found.content, described.tokenizer, described.architecture.picture, scorer)

@@ -17,7 +17,8 @@ from lib.evaluation.record import Predictions
 from lib.evaluation.replacement import merged, merged_labels, successor
 from lib.evaluation.sample import Sample, draw, labels_of, learnable
 from lib.manifest import Outcome
-from lib.scoring import recorded
+from lib.model.saved import describe
+from lib.scoring import pictures, recorded
 from lib.scoring.predictor import Predictor, check_same_tokens, shared_predictor
 from schemas.metrics import METRICS
 from schemas.taxonomy import TAXONOMY
@@ -55,6 +56,7 @@ def inputs_of(spark: SparkSession, warehouse: str, month: str, version: Version,
         "shards": shards.content,
         "older_model": f"{older.number} {older.artefact.content}" if older else "none",
         "tokens": str(tables.fingerprint(spark, warehouse, TOKENS, month=month)),
+        **pictures.fingerprint(spark, warehouse, month, describe(version.artefact).architecture.picture),
     }
     for table in (TRUTH, TAXONOMY):
         there = tables.exists(spark, warehouse, table)
@@ -133,7 +135,8 @@ class MonthEvaluation:
         if self.config.market is not None and tables.exists(self.spark, self.warehouse, TRUTH):
             truth = tables.read(self.spark, self.warehouse, TRUTH, month=self.month)
         check_same_tokens(self.predictor, self._tokenizer_keys())
-        return draw(tokens, truth, self.settings.sample_rows)
+        pictured = pictures.with_pictures(tokens, self.warehouse, self.month, self.predictor.picture)
+        return draw(pictured, truth, self.settings.sample_rows)
 
     def _tokenizer_keys(self) -> list[str]:
         tokens = tables.read(self.spark, self.warehouse, TOKENS, month=self.month)
@@ -157,6 +160,10 @@ class MonthEvaluation:
         predictor = shared_predictor(str(older.artefact.folder))
         if set(self._tokenizer_keys()) != {str(predictor.saved.tokenizer["key"])}:
             return {"why_not": f"Version {older.number} was trained on other tokens than this month's."}
+        if predictor.picture is not None and predictor.picture != self.predictor.picture:
+            return {
+                "why_not": f"Version {older.number} sees pictures otherwise than this month's ({predictor.picture})."
+            }
         hierarchy = recorded.hierarchy_of(predictor)
         seen = self._older_answers(predictor, hierarchy, sample)
         found = [

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from lib import tables
 from lib.manifest import Outcome
 from lib.scoring.chosen import Chosen
+from lib.scoring.pictures import with_pictures
 from lib.sources.latest import latest_products
 from schemas.predictions import PREDICTIONS
 from schemas.products import PRODUCTS
@@ -24,12 +25,13 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
     Where the tokens are another tokenizer's than the model's, the names are cut anew in the workers.
 
     Raises:
-        UserError: the month has no tokens, or names cannot be cut here as in the model's training.
+        UserError: the month has no tokens, or not the pictures that the model sees, or names cannot be cut here as in
+            the model's training.
     """
     tokens = tables.read_month(spark, warehouse, TOKENS, month)
     made_by = {str(row["tokenizer_key"]) for row in tokens.select("tokenizer_key").distinct().collect()}
     same = made_by == {str(chosen.tokenizer["key"])}
-    rows = tokens if same else _texts(spark, warehouse, month, chosen)
+    rows = with_pictures(tokens if same else _texts(spark, warehouse, month, chosen), warehouse, month, chosen.picture)
     outcome = Outcome(facts={"model_version": chosen.version, "tokens_reused": same})
     total = 0
     for batch in sorted(_batches(tokens) | _scored_batches(spark, warehouse, month, chosen.version)):
@@ -46,16 +48,18 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
 
 
 def confidences(predictions: DataFrame) -> dict[str, Any]:
-    """Mean confidence, mean entropy and the number of products in each tenth of confidence."""
+    """Mean confidence, mean entropy, products with a picture, and products in each tenth of confidence."""
     tenth = F.least(F.floor(F.col("confidence") * TENTHS), F.lit(TENTHS - 1))
     row = predictions.agg(
         F.avg("confidence").alias("mean_confidence"),
         F.avg("entropy").alias("mean_entropy"),
+        F.count_if("with_picture").alias("with_picture"),
         *(F.count_if(tenth == step).alias(f"tenth_{step}") for step in range(TENTHS)),
     ).collect()[0]
     return {
         "mean_confidence": float(row["mean_confidence"] or 0),
         "mean_entropy": float(row["mean_entropy"] or 0),
+        "with_picture": int(row["with_picture"]),
         "by_tenth_of_confidence": [int(row[f"tenth_{step}"]) for step in range(TENTHS)],
     }
 

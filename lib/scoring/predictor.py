@@ -5,30 +5,21 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib.errors import UserError
-from lib.model.architecture import (
-    CATEGORY_INPUT,
-    GRAM_WEIGHTS_INPUT,
-    GRAMS_INPUT,
-    HEADS,
-    MAIN_HEAD,
-    NAME_INPUT,
-)
+from lib.images.pixels import pixels
+from lib.model.architecture import IMAGE_INPUT, INPUT_OF_COLUMN, MAIN_HEAD, Picture
 from lib.model.saved import SavedModel, load
+from lib.shards.row import feature_matrix
 
-# Column of a shard -> input of the model.
-INPUT_OF_COLUMN = {
-    "name_ids": NAME_INPUT,
-    "cat_ids": CATEGORY_INPUT,
-    "gram_ids": GRAMS_INPUT,
-    "gram_weights": GRAM_WEIGHTS_INPUT,
-}
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Any]
 # Scoring with two models at a time is the most a process does.
 KEPT_MODELS = 2
+# Pictures that a backbone within the model sees at once: its first layers make some 10 MB of each.
+MOST_PIXELS = 64
 
 
 class Predictor:
@@ -49,15 +40,37 @@ class Predictor:
             INPUT_OF_COLUMN[column]: tf.TensorSpec((None, length), _kind(column), INPUT_OF_COLUMN[column])
             for column, length in self._lengths().items()
         }
+        if self.picture is not None:
+            signature[IMAGE_INPUT] = _image_spec(self.picture)
         model = saved.model
         self._all_heads = tf.function(lambda x: model(x, training=False), input_signature=[signature])
         # What the other heads alone need is pruned from the graph.
         self._main_head = tf.function(lambda x: model(x, training=False)[MAIN_HEAD], input_signature=[signature])
 
+    @property
+    def picture(self) -> Picture | None:
+        """What the model sees of pictures; None for a model of texts."""
+        return self.saved.architecture.picture
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a training row that are the model's inputs."""
+        return self.saved.architecture.columns
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of its heads."""
+        return self.saved.architecture.heads
+
+    def rows_at_once(self, batch_size: int) -> int:
+        """Rows of a call, `batch_size` or fewer."""
+        raw = self.picture is not None and self.picture.kind == "raw"
+        return min(batch_size, MOST_PIXELS) if raw else batch_size
+
     def logits(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         """Logits [rows, classes] of every head."""
         said = self._all_heads(dict(inputs))
-        return {head: said[head].numpy() for head in HEADS}
+        return {head: said[head].numpy() for head in self.heads}
 
     def main_logits(self, inputs: Mapping[str, Any]) -> NDArray[np.float32]:
         """Logits [rows, classes] of the answering head alone."""
@@ -69,8 +82,15 @@ class Predictor:
         names: Sequence[str],
         name_tokens: Sequence[Sequence[str]],
         category_tokens: Sequence[Sequence[str]],
+        pictures: pa.Array | None = None,
     ) -> Arrays:
-        """The model's inputs for normalised names and their tokens: the ids that the shards hold for training."""
+        """The model's inputs: the ids that the shards hold for training, and the picture.
+
+        Args:
+            names, name_tokens, category_tokens: normalised names, and tokens.
+            pictures: of each row its features or its JPEG, as the model takes it, null where it has none; None where
+                no row has one.
+        """
         words, grams, lengths = self.saved.words, self.saved.grams, self._lengths()
         vectors = [grams.gram_vec(name, lengths["gram_ids"]) for name in names]
         rows: dict[str, list[Any]] = {
@@ -79,10 +99,27 @@ class Predictor:
             "gram_ids": [ids for ids, _, _ in vectors],
             "gram_weights": [weights for _, weights, _ in vectors],
         }
-        return {
+        made: Arrays = {
             INPUT_OF_COLUMN[column]: np.array(values, _kind(column)).reshape(len(values), lengths[column])
             for column, values in rows.items()
         }
+        return made if self.picture is None else {**made, IMAGE_INPUT: self._image_input(pictures, len(names))}
+
+    def of_rows(self, batch: Mapping[str, Any]) -> Arrays:
+        """The model's inputs from a batch of training rows."""
+        found = {INPUT_OF_COLUMN[column]: batch[column] for column in self.columns}
+        if self.picture is not None and self.picture.kind == "raw":
+            found[IMAGE_INPUT] = pixels(found[IMAGE_INPUT], self.picture.size)
+        return found
+
+    def _image_input(self, pictures: pa.Array | None, rows: int) -> Any:
+        picture = self.picture
+        assert picture is not None
+        if picture.kind == "features":
+            none = np.zeros((rows, picture.width), np.float32)
+            return none if pictures is None else feature_matrix(pictures, picture.width)
+        jpegs = [b""] * rows if pictures is None else [jpeg or b"" for jpeg in pictures.to_pylist()]
+        return pixels(tf.constant(jpegs, tf.string), picture.size)
 
     def _lengths(self) -> dict[str, int]:
         sizes = self.saved.architecture
@@ -129,6 +166,12 @@ def check_same_tokens(predictor: Predictor, tokenizer_keys: Sequence[str]) -> No
     other = [key for key in tokenizer_keys if key != own]
     if other:
         raise UserError(f"the model was trained on tokens of {own} but these were made by {other[0]}; tokenize again")
+
+
+def _image_spec(picture: Picture) -> tf.TensorSpec:
+    if picture.kind == "features":
+        return tf.TensorSpec((None, picture.width), tf.float32, IMAGE_INPUT)
+    return tf.TensorSpec((None, picture.size, picture.size, 3), tf.uint8, IMAGE_INPUT)
 
 
 def _kind(column: str) -> type:

@@ -7,16 +7,18 @@ from numpy.typing import NDArray
 
 from lib.artefact import Artefact
 from lib.config import FeedSettings
+from lib.evaluation.figures import WITHOUT_PICTURE
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions, record
 from lib.evaluation.sample import Sample
 from lib.feed.reader import batches, read_ahead
-from lib.model.architecture import HEADS, MAIN_HEAD
-from lib.scoring.predictor import INPUT_OF_COLUMN, Predictor
+from lib.model.architecture import IMAGE_INPUT, MAIN_HEAD
+from lib.model.layers.present import present
+from lib.scoring.predictor import Arrays, Predictor
 
-COLUMNS = (*INPUT_OF_COLUMN, "label", "level_labels")
 Logits = dict[str, NDArray[np.float32]]
-Recorded = tuple[Logits, NDArray[np.int32], NDArray[np.int32] | None]
+Pictured = NDArray[np.bool_] | None
+Recorded = tuple[Logits, NDArray[np.int32], NDArray[np.int32] | None, Pictured]
 
 
 def hierarchy_of(predictor: Predictor, shards: Artefact | None = None) -> Hierarchy:
@@ -30,12 +32,13 @@ def on_split(
     """Head -> record of every row of a split; empty records where the split has no rows."""
     if not shards.facts["splits"].get(split, {}).get("rows"):
         return record([], hierarchy, _temperatures(predictor))
-    read = read_ahead(batches(shards, split, batch_size, columns=COLUMNS, seed=0, epoch=0), FeedSettings().prefetch)
+    columns = (*predictor.columns, "label", "level_labels")
+    found = batches(shards, split, predictor.rows_at_once(batch_size), columns=columns, seed=0, epoch=0)
 
     def answered() -> Iterator[Recorded]:
-        for batch in read:
-            inputs = {name: batch[column] for column, name in INPUT_OF_COLUMN.items()}
-            yield predictor.logits(inputs), batch["label"].numpy(), batch["level_labels"].numpy()
+        for batch in read_ahead(found, FeedSettings().prefetch):
+            logits, pictured = _answer(predictor, predictor.of_rows(batch))
+            yield logits, batch["label"].numpy(), batch["level_labels"].numpy(), pictured
 
     return record(answered(), hierarchy, _temperatures(predictor))
 
@@ -50,15 +53,32 @@ def on_names(
     """
 
     def answered() -> Iterator[Recorded]:
-        for start in range(0, len(sample), batch_size):
-            piece = slice(start, start + batch_size)
-            columns = (sample.names, sample.name_tokens, sample.category_tokens)
-            inputs = predictor.vectorised(*(list(column[piece]) for column in columns))
-            yield predictor.logits(inputs), labels[piece], None
+        step = predictor.rows_at_once(batch_size)
+        for start in range(0, len(sample), step):
+            piece = slice(start, start + step)
+            inputs = predictor.vectorised(
+                list(sample.names[piece]),
+                list(sample.name_tokens[piece]),
+                list(sample.category_tokens[piece]),
+                None if sample.pictures is None else sample.pictures.slice(start, step),
+            )
+            logits, pictured = _answer(predictor, inputs)
+            yield logits, labels[piece], None, pictured
 
     return record(answered(), hierarchy, _temperatures(predictor))
 
 
+def _answer(predictor: Predictor, inputs: Arrays) -> tuple[Logits, Pictured]:
+    """Logits of every head, and of the answering one had it seen no picture; which rows have one."""
+    logits = predictor.logits(inputs)
+    if predictor.picture is None:
+        return logits, None
+    shown = inputs[IMAGE_INPUT]
+    logits[WITHOUT_PICTURE] = predictor.main_logits({**inputs, IMAGE_INPUT: np.zeros_like(shown)})
+    return logits, np.asarray(present(shown))[:, 0] > 0
+
+
 def _temperatures(predictor: Predictor) -> dict[str, float]:
     """The temperature was fitted on the answering head; the others keep their own confidences."""
-    return {head: predictor.saved.temperature if head == MAIN_HEAD else 1.0 for head in HEADS}
+    heads = predictor.heads if predictor.picture is None else (*predictor.heads, WITHOUT_PICTURE)
+    return {head: predictor.saved.temperature if head in (MAIN_HEAD, WITHOUT_PICTURE) else 1.0 for head in heads}

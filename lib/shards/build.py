@@ -23,7 +23,7 @@ from lib.shards import cuts
 from lib.shards.cuts import File
 from lib.shards.encode import COLUMNS, WRITTEN, Encoding, write_files
 from lib.shards.label_map import LabelMap, label_map
-from lib.shards.row import ABSENT, LEVELS, SPLITS, row_bytes
+from lib.shards.row import ABSENT, IMAGE_COLUMNS, LEVELS, SPLITS, row_bytes
 
 LABELS_OF_ABSENT = [ABSENT] * LEVELS
 
@@ -63,8 +63,12 @@ def build(
     encoding: Encoding,
     settings: ShardsSettings,
     writer: ArtefactWriter,
+    pictures: DataFrame | None = None,
 ) -> Counts:
     """Write all files of the artefact and set its facts (sizes, splits, level names, cuts).
+
+    Args:
+        pictures: month, product_id and the column that `encoding.picture` says rows have; None where it is None.
 
     Raises:
         UserError: fewer than two leaves to learn, or fewer train rows than `shards.file_multiple`.
@@ -72,12 +76,10 @@ def build(
     counts = count_rows(routed(tokens, categories, None))
     known = label_map(categories.leaves, categories.label_ids, counts.trained)
     rows = routed(tokens, categories, known).where(F.col("exit").isin(*SPLITS)).withColumn("place", cuts.place())
-    facts: dict[str, Any] = {
-        "name_length": encoding.name_length,
-        "category_length": encoding.category_length,
-        "gram_length": encoding.gram_length,
-    }
+    facts = encoding.facts()
     files = cuts.plan(rows.select("split", "place"), _file_counts(counts, row_bytes(facts), settings))
+    if pictures is not None:
+        rows = rows.join(pictures, on=["month", "product_id"], how="left")
     written = _write(rows, files, encoding, settings.compression, writer)
     writer.file("label_map.json").write_text(json.dumps(known.records(), ensure_ascii=False, indent=0), "utf-8")
     writer.facts = {
@@ -148,7 +150,8 @@ def _write(
     rows: DataFrame, files: list[File], encoding: Encoding, compression: str, writer: ArtefactWriter
 ) -> list[Row]:
     folder = writer.folder.resolve() / f"run-{writer.run}"
-    located = cuts.assign(rows, files).select(*COLUMNS)
+    pictures = [IMAGE_COLUMNS[encoding.picture["kind"]]] if encoding.picture is not None else []
+    located = cuts.assign(rows, files).select(*COLUMNS, *pictures)
     written = located.mapInArrow(write_files(encoding, files, str(folder), compression), WRITTEN).collect()
     found = {row.file: row for row in written}
     for index, file in enumerate(files):

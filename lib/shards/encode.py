@@ -1,7 +1,7 @@
 """Tokens of one file's rows -> one Parquet file of one row group, inside a Spark worker process."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lib.shards.cuts import File
-from lib.shards.row import ROW_SCHEMA, list_array
+from lib.shards.row import feature_matrix, lengths, list_array, row_schema
 from lib.text.grams import GramVocabulary
 from lib.text.vocabulary import Vocabulary
 
 # Pages of 1 MiB, the default, take a tenth longer to read; nobody reads a part of a row group.
 PAGE_BYTES = 16 << 20
-# What `write_files` needs of each row.
+# What `write_files` needs of each row, beside the picture.
 COLUMNS = ("file", "name", "name_tokens", "category_tokens", "label", "level_labels", "weight", "product_id")
 WRITTEN = "file int, path string, rows bigint, names_cut bigint, grams_cut bigint"
 
@@ -31,6 +32,7 @@ class Encoding:
     Attributes:
         words, grams: paths of words.parquet and grams.parquet, readable from every worker.
         name_length, category_length, gram_length: length of each list.
+        picture: what rows hold of the picture, as the artefact's fact of that name; None for nothing.
     """
 
     words: str
@@ -38,6 +40,12 @@ class Encoding:
     name_length: int
     category_length: int
     gram_length: int
+    picture: Mapping[str, Any] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What readers of the rows must know."""
+        lengths = {name: getattr(self, name) for name in ("name_length", "category_length", "gram_length")}
+        return {**lengths, "picture": dict(self.picture) if self.picture is not None else None}
 
 
 @dataclass
@@ -81,7 +89,8 @@ _WRITTEN_TYPES = (pa.int32(), pa.string(), pa.int64(), pa.int64(), pa.int64())
 
 
 def encode(batch: pa.RecordBatch, encoding: Encoding, row_id: int, cut: Cut) -> pa.Table:
-    """Rows of ROW_SCHEMA; the first gets `row_id`, the others follow."""
+    """Rows of `row_schema`; the first gets `row_id`, the others follow."""
+    schema = row_schema(encoding.facts())
     words, grams = vocabularies(encoding.words, encoding.grams)
     names = batch.column("name_tokens").to_pylist()
     cut.names += sum(len(tokens) > encoding.name_length for tokens in names)
@@ -95,10 +104,16 @@ def encode(batch: pa.RecordBatch, encoding: Encoding, row_id: int, cut: Cut) -> 
         "gram_weights": _matrix([weights for _, weights, _ in vectors], np.float32),
         "level_labels": _matrix(batch.column("level_labels").to_pylist(), np.int32),
     }
-    arrays = {name: list_array(values, ROW_SCHEMA.field(name)) for name, values in columns.items()}
+    if "image_features" in schema.names:
+        columns["image_features"] = feature_matrix(
+            batch.column("image_features"), lengths(encoding.facts())["image_features"]
+        )
+    arrays = {name: list_array(values, schema.field(name)) for name, values in columns.items()}
     arrays |= {name: batch.column(name) for name in ("label", "weight", "product_id")}
+    if "image" in schema.names:
+        arrays["image"] = pc.fill_null(batch.column("image"), b"")
     arrays["row_id"] = pa.array(np.arange(row_id, row_id + batch.num_rows, dtype=np.int64))
-    return pa.table([arrays[name] for name in ROW_SCHEMA.names], schema=ROW_SCHEMA)
+    return pa.table([arrays[name] for name in schema.names], schema=schema)
 
 
 @lru_cache(maxsize=2)

@@ -48,14 +48,17 @@ def distribution_of(warehouse: str, month: str, months: Sequence[str]) -> Artefa
     return made
 
 
-def encoding_of(sources: Mapping[str, Artefact], settings: ShardsSettings) -> Encoding:
-    """Where the workers find the vocabularies, and the lengths of the lists."""
+def encoding_of(
+    sources: Mapping[str, Artefact], settings: ShardsSettings, picture: Mapping[str, Any] | None = None
+) -> Encoding:
+    """Where the workers find the vocabularies, the lengths of the lists, and what rows hold of pictures."""
     return Encoding(
         words=str(_words(sources).path(WORDS).resolve()),
         grams=str(sources["vocabulary"].path(GRAMS).resolve()),
         name_length=settings.name_length,
         category_length=settings.category_length,
         gram_length=settings.gram_length,
+        picture=picture,
     )
 
 

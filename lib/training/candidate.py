@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
-from lib.config import Config
+from lib.config import BackboneSettings, Config
 from lib.errors import UserError
+from lib.images.backbones import backbone_key
 from lib.lock import only_one
 from lib.model import saved
 from lib.model.architecture import Architecture
@@ -47,6 +48,7 @@ KEPT_FACTS = (
     "tokenizer_key",
     "vocabulary",
     "word2vec",
+    "picture",
 )
 
 
@@ -58,27 +60,36 @@ class Inputs:
         shards: training rows and label map.
         vocabulary: grams, and words unless they come from word2vec.
         word2vec: words and vectors; None where there are none.
+        backbone: the one that the model looks at raw pictures with; unused for other rows.
     """
 
     shards: Artefact
     vocabulary: Artefact
     word2vec: Artefact | None
+    backbone: BackboneSettings
 
     @staticmethod
-    def of_shards(warehouse: str, shards: Artefact) -> "Inputs":
+    def of_shards(config: Config, shards: Artefact) -> "Inputs":
         """Find the vocabularies that the shards were encoded with."""
+        warehouse = config.storage.warehouse
         word2vec = shards.facts["word2vec"]
         return Inputs(
             shards,
             artefacts.load(Path(warehouse) / shards.facts["vocabulary"]),
             artefacts.load(Path(warehouse) / word2vec) if word2vec else None,
+            config.backbone,
         )
 
     @property
     def contents(self) -> dict[str, str]:
         """Name -> content of each, which a model's key covers."""
         contents = {"shards": self.shards.content, "vocabulary": self.vocabulary.content}
-        return contents if self.word2vec is None else {**contents, "word2vec": self.word2vec.content}
+        if self.word2vec is not None:
+            contents["word2vec"] = self.word2vec.content
+        picture = self.shards.facts.get("picture")
+        if picture and picture["kind"] == "raw":
+            contents["backbone"] = backbone_key(self.backbone, int(picture["size"]))
+        return contents
 
     @property
     def words(self) -> Path:
@@ -128,14 +139,15 @@ def build(
         UserError: a worker has other code, shards or settings, or is lost (`PeerLostError`), or as `loop.fit` does.
     """
     board = Path(config.storage.state) / "tensorboard" / month / key
-    architecture = Architecture.of_shards(inputs.shards.facts, config.model)
+    architecture = Architecture.of_shards(inputs.shards.facts, config.model, inputs.backbone)
     vectors = _vectors(config, inputs)
     watchdog = Watchdog(config.launch.stuck_seconds if cluster.workers > 1 else None)
     work = Work(
         config.train,
         architecture,
-        lambda seed: ShardsFeed(inputs.shards, config.train.batch_size, seed, config.feed, cluster),
+        lambda seed: ShardsFeed(inputs.shards, architecture, config.train.batch_size, seed, config.feed, cluster),
         vectors,
+        config.backbone.weights,
         board if config.train.tensorboard and cluster.chief else None,
         checkpoint_folder(config, month, key),
         config.checkpoint,

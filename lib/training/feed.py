@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lib.feed import order
 
-# What a step reads of a training row.
-COLUMNS = ("name_ids", "cat_ids", "gram_ids", "gram_weights", "label", "weight")
+# What a step reads of a training row beside the model's inputs.
+TARGETS = ("label", "weight")
 TRAIN, VALIDATION = "train", "validation"
 # So many steps before its end an epoch's last rows have been read (feed.prefetch of them wait), and the next can be.
 AHEAD_STEPS = 4
@@ -30,7 +30,7 @@ class Feed(Protocol):
         """A feed of all rows, whichever worker reads them."""
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Iterable[Mapping[str, Any]]:
-        """Dicts of tensors [batch, …], the columns of COLUMNS; this worker's rows, each once.
+        """Dicts of tensors [batch, …], the model's columns and TARGETS; this worker's rows, each once.
 
         The last batch may be smaller, and where another worker has more rows the last ones may be empty.
 
@@ -84,7 +84,7 @@ class MemoryFeed:
     def batches(self, split: str, epoch: int, done: int = 0) -> Any:
         """Rows in a new order each epoch where training reads them, in order elsewhere."""
         parts = [self.splits[part] for part in split.split("+")]
-        joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rows = len(joined["label"])
         chosen_order = (
             np.random.default_rng([self.seed, epoch]).permutation(rows) if TRAIN in split else np.arange(rows)

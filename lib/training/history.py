@@ -1,6 +1,6 @@
 """What a training says of each epoch, for the progress, TensorBoard, the manifest and the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from lib.model.architecture import HEADS, MAIN_HEAD
+from lib.model.architecture import MAIN_HEAD
 from lib.training.step import MEASURED
 
 
@@ -80,9 +80,9 @@ class Epoch:
         return said if self.score is None else f"{said}; validation accuracy {self.score:.4f}"
 
 
-def measured(sums: NDArray[Any]) -> Measured:
+def measured(heads: Sequence[str], sums: NDArray[Any]) -> Measured:
     """From the summed results of measuring steps, [heads, MEASURED]."""
-    columns = {head: dict(zip(MEASURED, map(float, row), strict=True)) for head, row in zip(HEADS, sums, strict=True)}
+    columns = {head: dict(zip(MEASURED, map(float, row), strict=True)) for head, row in zip(heads, sums, strict=True)}
     return Measured(
         rows=int(columns[MAIN_HEAD]["rows"]),
         loss={head: _share(of["loss"], of["labelled"]) for head, of in columns.items()},

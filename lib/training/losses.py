@@ -5,7 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from lib.model.architecture import IMAGE_HEAD
 from lib.model.build import MARGIN
+from lib.model.layers.present import present
+from lib.shards.row import IMAGE_COLUMNS
 
 Tensor = Any
 
@@ -49,10 +52,14 @@ def row_weights(batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def head_masks(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """For each head, 1.0 where the row has the text that the head reads."""
+    """For each head, 1.0 where the row has the text, or the picture, that the head reads."""
     has_category = tf.cast(tf.reduce_any(tf.not_equal(batch["cat_ids"], 0), axis=1), tf.float32)
     everywhere = tf.ones_like(has_category)
-    return {"text_prod_output": everywhere, "text_cat_output": has_category, "output": everywhere}
+    masks = {"text_prod_output": everywhere, "text_cat_output": has_category, "output": everywhere}
+    for column in IMAGE_COLUMNS.values():
+        if column in batch:
+            masks[IMAGE_HEAD] = present(batch[column])[:, 0]
+    return masks
 
 
 def weighted_loss(

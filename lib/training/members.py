@@ -72,6 +72,7 @@ class Work:
         architecture: of every member.
         feed: seed -> the rows, in the order that the seed gives.
         vectors: start values of the word table; None for random ones.
+        backbone: weights of a backbone within the model, as backbone.weights.
         board: folder for TensorBoard; None for none.
         checkpoints: folder for those of all fits; None for none.
         saving: how often, and how many are kept.
@@ -84,6 +85,7 @@ class Work:
     architecture: Architecture
     feed: Callable[[int], Feed]
     vectors: NDArray[Any] | None = None
+    backbone: str = "none"
     board: Path | None = None
     checkpoints: Path | None = None
     saving: CheckpointSettings = field(default_factory=CheckpointSettings)
@@ -106,7 +108,7 @@ class Work:
             self._agree(seeded)
         steps *= seeded.epochs
         return loop.start(
-            lambda: networks(self.architecture, self.vectors), seeded, steps, self.cluster, self.watchdog
+            lambda: networks(self.architecture, self.vectors, self.backbone), seeded, steps, self.cluster, self.watchdog
         )  # fmt: skip
 
     def _agree(self, settings: TrainSettings) -> None:

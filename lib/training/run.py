@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import UserError
-from lib.model.architecture import HEADS
 from lib.training import agreement, state
 from lib.training.checkpoint import Checkpoint, CheckpointFolder
 from lib.training.feed import VALIDATION, Epochs, Feed
@@ -343,8 +342,9 @@ class Run:
 
 def measure(training: Training, feed: Feed, split: str) -> Measured:
     """The model on a whole split."""
-    sums = np.zeros((len(HEADS), len(MEASURED)))
+    heads = training.steps.heads
+    sums = np.zeros((len(heads), len(MEASURED)))
     for batch in feed.batches(split, 0):
         sums += training.steps.measure(batch).numpy()
         training.watchdog.step()
-    return measured(sums)
+    return measured(heads, sums)

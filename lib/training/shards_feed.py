@@ -1,6 +1,6 @@
 """Feeds the loop from a shards artefact: to each worker its own files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,11 @@ from lib.artefact import Artefact
 from lib.config import FeedSettings
 from lib.errors import UserError
 from lib.feed import columns, order, reader
-from lib.shards.row import lengths
+from lib.images.pixels import pixels
+from lib.model.architecture import Architecture
+from lib.shards.row import IMAGE_COLUMNS, lengths
 from lib.training.cluster import Cluster
-from lib.training.feed import COLUMNS, TRAIN
+from lib.training.feed import TARGETS, TRAIN
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class ShardsFeed:
 
     Attributes:
         shards: the artefact.
+        architecture: of the model, whose inputs are read.
         batch_size: rows a step, over all workers.
         seed: of the order of files and rows.
         feed: how much is read ahead.
@@ -32,6 +35,7 @@ class ShardsFeed:
     """
 
     shards: Artefact
+    architecture: Architecture
     batch_size: int
     seed: int
     feed: FeedSettings
@@ -60,7 +64,7 @@ class ShardsFeed:
 
     def whole(self) -> "ShardsFeed":
         """All rows, whoever reads them."""
-        return ShardsFeed(self.shards, self.batch_size, self.seed, self.feed)
+        return ShardsFeed(self.shards, self.architecture, self.batch_size, self.seed, self.feed)
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Iterator[dict[str, Any]]:
         """Batches of joined splits come in a random order of the splits, each batch from one of them.
@@ -69,7 +73,20 @@ class ShardsFeed:
             UserError: a file is missing or is not what the manifest says, or goes away while it is read.
         """
         mistakes: list[UserError] = []
-        return reader.read_ahead(self._dataset(split, epoch, done, mistakes), self.feed.prefetch, mistakes)
+        read = self._decoded(self._dataset(split, epoch, done, mistakes))
+        return reader.read_ahead(read, self.feed.prefetch, mistakes)
+
+    def _decoded(self, batches: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """With pixels in place of JPEGs."""
+        column, picture = IMAGE_COLUMNS["raw"], self.architecture.picture
+        if column not in self._columns or picture is None:
+            return batches
+        size = picture.size
+        return ({**batch, column: pixels(batch[column], size)} for batch in batches)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return (*self.architecture.columns, *TARGETS)
 
     def _dataset(self, split: str, epoch: int, done: int, mistakes: list[UserError]) -> Any:
         source = order.mixed_splits(self._steps_of_each(split), self.seed, epoch)
@@ -104,14 +121,14 @@ class ShardsFeed:
             return self._empty().repeat(missing)
         cursor = reader.cursor_after(self.shards, split, self._own_batch, batches_done=min(done, own), **at)
         read = reader.batches(
-            self.shards, split, self._own_batch, columns=COLUMNS, cursor=cursor, feed=self.feed, mistakes=mistakes,
-            **at,
+            self.shards, split, self._own_batch, columns=self._columns, cursor=cursor, feed=self.feed,
+            mistakes=mistakes, **at,
         )  # fmt: skip
         return read.concatenate(self._empty().repeat(missing)) if missing else read
 
     def _empty(self) -> Any:
         """One batch without rows."""
-        kinds = columns.signature(COLUMNS, lengths(self.shards.facts))
+        kinds = columns.signature(self._columns, lengths(self.shards.facts))
         return tf.data.Dataset.from_tensors(
             {name: tf.zeros([0, *kind.shape[1:]], kind.dtype) for name, kind in kinds.items()}
         )

@@ -7,19 +7,11 @@ import keras
 import tensorflow as tf
 
 from lib.config import TrainSettings
-from lib.model.architecture import (
-    CATEGORY_INPUT,
-    GRAM_WEIGHTS_INPUT,
-    GRAMS_INPUT,
-    HEADS,
-    MAIN_HEAD,
-    NAME_INPUT,
-)
+from lib.model.architecture import GRAMS_INPUT, HEADS, INPUT_OF_COLUMN, MAIN_HEAD
 from lib.model.build import Networks
 from lib.model.layers.bag import WeightedBag
 from lib.training.average import Average
 from lib.training.exchange import Bags, bring_together, rows_of_all
-from lib.training.feed import COLUMNS
 from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
 from lib.training.optimizer import Optimizer
 from lib.training.strategy import replica_part
@@ -41,12 +33,12 @@ class AnyBatch:
         self._compiled: Any = None
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Call it with the batch's COLUMNS."""
-        read = {name: batch[name] for name in COLUMNS}
+        """Call it with a batch; all batches have the columns of the first."""
+        given = dict(batch)
         if self._compiled is None:
-            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in read.items()}
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in given.items()}
             self._compiled = tf.function(self._body, input_signature=[specs])
-        return self._compiled(read)
+        return self._compiled(given)
 
 
 class Steps:
@@ -60,7 +52,8 @@ class Steps:
         self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings, average: Average | None
     ) -> None:  # fmt: skip
         self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
-        self.heads: dict[str, float] = settings.heads.model_dump()
+        self.shares: dict[str, float] = settings.heads.model_dump()
+        self.heads = tuple(head for head in HEADS if head in networks.scoring.output)
         self._bags, self._weigh, self._answers = _cut_at_bags(networks.training)
         self._train = AnyBatch(self._train_all)
         self._measure = AnyBatch(self._measure_all)
@@ -126,7 +119,7 @@ class Steps:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
             logits = self._answers([inputs, sums], training=True)
-            loss = weighted_loss(logits, batch, self.heads, self.settings.label_smoothing)
+            loss = weighted_loss(logits, batch, self.shares, self.settings.label_smoothing)
             mean = loss / tf.maximum(weight, 1e-12)
         dense, of_sums, of_tables = tape.gradient(mean, sources)
         slices = dict(zip(bags.layers, bags.row_gradients(of_sums), strict=True))
@@ -136,7 +129,7 @@ class Steps:
     def _measure_part(self, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.networks.scoring(inputs_of(batch), training=False)
         masks = head_masks(batch)
-        return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in HEADS])
+        return tf.stack([_measured(logits[head], batch["label"], masks[head]) for head in self.heads])
 
 
 def _cut_at_bags(model: keras.Model) -> tuple[list[WeightedBag], keras.Model | None, keras.Model]:
@@ -150,12 +143,7 @@ def _cut_at_bags(model: keras.Model) -> tuple[list[WeightedBag], keras.Model | N
 
 def inputs_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The model's inputs, from a batch's columns."""
-    return {
-        NAME_INPUT: batch["name_ids"],
-        CATEGORY_INPUT: batch["cat_ids"],
-        GRAMS_INPUT: batch["gram_ids"],
-        GRAM_WEIGHTS_INPUT: batch["gram_weights"],
-    }
+    return {name: batch[column] for column, name in INPUT_OF_COLUMN.items() if column in batch}
 
 
 def _measured(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:

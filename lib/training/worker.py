@@ -115,7 +115,7 @@ def _work(assignment: Assignment) -> Outcome:
     writer = ArtefactWriter(Path(assignment.folder))
     writer.run = assignment.run
     config = Config.model_validate(assignment.config)
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, artefacts.load(Path(assignment.shards)))
+    inputs = candidate.Inputs.of_shards(config, artefacts.load(Path(assignment.shards)))
     candidate.build(writer, config, inputs, assignment.month, assignment.key, place)
     files = {name: path.relative_to(writer.folder).as_posix() for name, path in writer.files.items()}
     return Outcome("", files, writer.facts)

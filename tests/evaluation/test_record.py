@@ -55,7 +55,7 @@ def test_rows_with_an_unknown_leaf_are_errors() -> None:
 
 def test_one_record_per_head() -> None:
     batches = [({"output": np.eye(8, dtype=np.float32)[:2], "other": np.zeros((2, 8), np.float32)},
-                np.array([0, 1], np.int32), None)]  # fmt: skip
+                np.array([0, 1], np.int32), None, None)]  # fmt: skip
     seen = record(batches, Hierarchy(PATHS), {"output": 1.0, "other": 1.0})
     assert seen["output"].correct.tolist() == [True, True]
     assert seen["other"].correct.tolist() == [True, False]

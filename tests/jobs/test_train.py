@@ -127,7 +127,7 @@ def test_another_artefact_is_no_model(tmp_path: Path) -> None:
 def vectors(tmp_path: Path, **model: object) -> np.ndarray | None:
     config = month.config(tmp_path)
     config = config.model_copy(update={"model": config.model.model_copy(update=model)})
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, month.artefacts(config.storage.warehouse))
+    inputs = candidate.Inputs.of_shards(config, month.artefacts(config.storage.warehouse))
     return candidate._vectors(config, inputs)
 
 

@@ -75,7 +75,7 @@ def answers(rows: int, skill: float, seed: int = 0) -> dict[str, Predictions]:
     logits += 1.5 * generator.random((rows, 1)).astype(np.float32) * (np.arange(CLASSES) // 4 == label[:, None] // 4)
     heads = {"text_prod_output": logits * 1.5, "output": logits * 1.6}
     heads["text_prod_output"] = heads["text_prod_output"] + generator.normal(size=logits.shape).astype(np.float32)
-    return record([(heads, label, None)], Hierarchy(PATHS), {"text_prod_output": 1.0, "output": 1.7})
+    return record([(heads, label, None, None)], Hierarchy(PATHS), {"text_prod_output": 1.0, "output": 1.7})
 
 
 def evaluation(rows: int) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def evaluation(rows: int) -> dict[str, Any]:
     found = figures.split_figures(seen, hierarchy, CAT_IDS, [0.5, 0.7, 0.8, 0.9, 0.95], ROUNDS)
     names = [f"[무료배송] 남성 반팔 티셔츠 {i}호 {HOSTILE if i % 5 == 0 else '특가'}" for i in range(rows)]
     given = np.array([CAT_IDS[label] for label in main.label], object)
-    sample = Sample(np.array(names, object), *[np.array([[]] * rows, object)] * 2, given, given, rows)
+    ids = np.array([f"hansol:{i}" for i in range(rows)], object)
+    sample = Sample(ids, np.array(names, object), *[np.array([[]] * rows, object)] * 2, given, given, rows)
     answered = PeerAnswer(np.array([CAT_IDS[label] for label in older["output"].predicted]), 9.4)
     test = figures.split_facts(main, hierarchy, CAT_IDS, PATHS, 12)
     worst = [one["cat_id"] for one in test["worst"]]

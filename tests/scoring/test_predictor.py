@@ -5,16 +5,21 @@ import pytest
 
 from lib.errors import UserError
 from lib.evaluation.sample import Sample
+from lib.model.architecture import INPUT_OF_COLUMN
 from lib.scoring import recorded
 from lib.scoring.batch import answers
-from lib.scoring.predictor import INPUT_OF_COLUMN, Predictor, check_same_tokens
+from lib.scoring.predictor import Predictor, check_same_tokens
 from tests.scoring.tiny_model import NAMES, TOKENIZER_KEY, encoded
 
 TEXTS = [name for name, _ in NAMES]
 
 
+def _texts() -> tuple[list[str], list[list[str]], list[list[str]]]:
+    return TEXTS, [name.split() for name in TEXTS], [[] for _ in TEXTS]
+
+
 def _inputs(predictor: Predictor) -> dict[str, np.ndarray]:
-    return predictor.vectorised(TEXTS, [name.split() for name in TEXTS], [[] for _ in TEXTS])
+    return predictor.vectorised(*_texts())
 
 
 def test_names_become_the_ids_that_training_saw(predictor: Predictor) -> None:
@@ -23,7 +28,7 @@ def test_names_become_the_ids_that_training_saw(predictor: Predictor) -> None:
 
 
 def test_answers_are_the_same_in_batches_of_any_size(predictor: Predictor) -> None:
-    whole, cut = (answers(predictor, _inputs(predictor), size) for size in (100, 4))
+    whole, cut = (answers(predictor, _texts(), None, size) for size in (100, 4))
     np.testing.assert_array_equal(whole.top, cut.top)
     np.testing.assert_allclose(whole.probability, cut.probability, atol=1e-6)
     assert [predictor.cat_ids[label] for label in whole.top[:, 0]] == [cat_id for _, cat_id in NAMES]
@@ -43,7 +48,7 @@ def test_temperature_is_applied_to_confidences(predictor: Predictor) -> None:
     logits = predictor.main_logits(_inputs(predictor)) / predictor.saved.temperature
     expected = np.exp(logits - logits.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)
-    found = answers(predictor, _inputs(predictor), 100)
+    found = answers(predictor, _texts(), None, 100)
     np.testing.assert_allclose(found.probability[:, 0], expected.max(axis=1), rtol=1e-5)
     assert predictor.saved.temperature == 1.25
 
@@ -60,7 +65,7 @@ def test_sampled_names_are_recorded_for_every_head(predictor: Predictor) -> None
     nothing = np.empty(6, object)
     nothing[:] = [[] for _ in TEXTS]
     given = np.array([cat_id for _, cat_id in NAMES], object)
-    sample = Sample(np.array(TEXTS, object), tokens, nothing, given, None, 6)
+    sample = Sample(np.array(TEXTS, object), np.array(TEXTS, object), tokens, nothing, given, None, 6)
     labels = np.array([predictor.labels[cat_id] for _, cat_id in NAMES[:5]] + [-1], np.int32)
     seen = recorded.on_names(predictor, recorded.hierarchy_of(predictor), sample, labels, 4)
     assert set(seen) == {"text_prod_output", "text_cat_output", "output"}

@@ -12,9 +12,8 @@ from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
 from lib.config import ModelSettings, TextSettings
 from lib.model import saved
-from lib.model.architecture import Architecture
+from lib.model.architecture import INPUT_OF_COLUMN, Architecture
 from lib.model.build import build
-from lib.scoring.predictor import INPUT_OF_COLUMN
 from lib.text.grams import GramVocabulary, grams
 from lib.text.tokenizers import TokenizerSettings
 from lib.text.vocabulary import Vocabulary, write_words

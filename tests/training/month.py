@@ -57,7 +57,7 @@ def artefacts(
 
 def model(config: Config, **shape: Any) -> Artefact:
     """The model of a month with shards of that shape, trained here."""
-    inputs = candidate.Inputs.of_shards(config.storage.warehouse, artefacts(config.storage.warehouse, **shape))
+    inputs = candidate.Inputs.of_shards(config, artefacts(config.storage.warehouse, **shape))
     build = lambda writer: candidate.build(writer, config, inputs, MONTH, "k", Cluster())  # noqa: E731
     return candidate.make(config, MONTH, "k", build, force=False)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lib.artefact import Artefact
-from lib.config import FeedSettings
+from lib.config import FeedSettings, ModelSettings
 from lib.errors import UserError
+from lib.model.architecture import Architecture
 from lib.training.cluster import Cluster
 from lib.training.shards_feed import ShardsFeed
 from tests.training import month
@@ -17,7 +18,8 @@ BOTH = "train+validation"
 
 def feed(shards: Artefact, worker: int, workers: int, batch_size: int = 12) -> ShardsFeed:
     cluster = Cluster(tuple(f"h:{port}" for port in range(1, workers + 1)) if workers > 1 else (), worker)
-    return ShardsFeed(shards, batch_size, 7, FeedSettings(), cluster)
+    architecture = Architecture.of_shards(shards.facts, ModelSettings())
+    return ShardsFeed(shards, architecture, batch_size, 7, FeedSettings(), cluster)
 
 
 def read(shards: Artefact, split: str, worker: int, workers: int, done: int = 0) -> list[np.ndarray]:
