@@ -131,7 +131,8 @@ def label_file(spark: SparkSession, names: NamesFile, chosen: Chosen, output: Pa
     rejected = judged.where(F.col("reason").isNotNull()).select(
         "product_id", F.coalesce(MALFORMED, "prod_nm").alias("raw"), "reason"
     )
-    scored = _write(chosen.scorer.score_texts(wanted, ["product_id"]), output, written_as)
+    # A file of names has no pictures.
+    scored = _write(chosen.scorer.score_texts(wanted, ["product_id"]).drop("with_picture"), output, written_as)
     return Labelled(scored, _write(rejected, output / "rejects", written_as))
 
 

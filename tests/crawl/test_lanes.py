@@ -39,7 +39,8 @@ def rate_is_kept(in_flight: int, latency: float) -> bool:
     with running(latency=latency) as server:
         given = settings(delay=0.02, adaptive=False, hosts={"*": {"in_flight": in_flight}})
         found, _ = fetch(pages(server, 40), given)
-        assert min(gaps([one.requested_at or 0.0 for one in found.values()])) > 0.0199
+        # Noted a moment after its turn: where the machine is busy, up to a millisecond later for one than for the next.
+        assert min(gaps([one.requested_at or 0.0 for one in found.values()])) > 0.019
         return keeps_to(server.times(), 0.02) and max(server.times()) - min(server.times()) < 39 * 0.02 / 0.85
 
 

@@ -108,6 +108,8 @@ def _shards(warehouse: str) -> Artefact:
     leaves = [Leaf(cat_id, tuple(path), None) for cat_id, path in LEAVES]
     made = label_map(leaves, {leaf.cat_id: i for i, leaf in enumerate(leaves)}, {leaf.cat_id for leaf in leaves})
     targets = made.targets(leaves) | {"999": (-1, [-1] * 4)}
+    words, grams = tiny_model.vocabularies()
+    sizes = {"words": words.size, "grams": grams.size, "classes": len(LEAVES)}
 
     def write(writer: ArtefactWriter) -> None:
         for split, names in (("validation", NAMES), ("test", TEST)):
@@ -127,6 +129,7 @@ def _shards(warehouse: str) -> Artefact:
             "splits": splits,
             "level_names": made.level_names(),
             **tiny_model.LENGTHS,
+            **sizes,
         }
 
     return artefacts.make(warehouse, "shards", MONTH, "k", write)

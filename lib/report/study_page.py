@@ -1,0 +1,150 @@
+"""A study's outcome as its own page, as a record for docs/results, and as a figure that stands alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+from scipy.stats import spearmanr
+
+from lib.artefact import write_whole
+from lib.report.charts import Axis, Series, line_chart, number
+from lib.studies.study import Column, Point, Study
+
+# A figure in docs/ has no page around it whose style sheet it could use.
+ALONE = (
+    "text{fill:#5c6675;font:12px system-ui,sans-serif}text.end{text-anchor:end}text.middle{text-anchor:middle}"
+    ".grid{stroke:#e3e1dc}.tick{stroke:#5c6675}.series{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}"
+    ".c0{stroke:#2f6fdb}.c1{stroke:#d9772b}.c2{stroke:#2a9d75}.c3{stroke:#9a5fc0}"
+    ".dot.c0{fill:#2f6fdb}.dot.c1{fill:#d9772b}.dot.c2{fill:#2a9d75}.dot.c3{fill:#9a5fc0}"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A study's figures as texts.
+
+    Attributes:
+        heads: of all columns.
+        axes: how many of them, from the first, say which point a row is.
+        rows: one a point.
+    """
+
+    heads: list[str]
+    axes: int
+    rows: list[list[str]]
+
+
+def table(study: Study, points: Sequence[Point]) -> Table:
+    """Means over the seeds, with the lowest and the highest where there are several that differ."""
+    heads = [*study.axes, *(column.words for column in study.columns.values())]
+    rows = [
+        [*map(label, point.place.values()),
+         *(_cell(point, name, column) for name, column in study.columns.items())]
+        for point in points
+    ]  # fmt: skip
+    return Table(heads, len(study.axes), rows)
+
+
+def label(value: Any) -> str:
+    """An axis' value in a word: of a whole section its first setting, such as a backbone's name."""
+    return str(next(iter(value.values()))) if isinstance(value, dict) and value else str(value)
+
+
+def correlation(study: Study, points: Sequence[Point]) -> float | None:
+    """Spearman's rank correlation of a numeric first axis with the drawn figure; None for names or two points."""
+    axis = next(iter(study.axes))
+    pairs = [(point.place[axis], point.mean(study.figure.y)) for point in points]
+    known = [(x, y) for x, y in pairs if isinstance(x, int | float) and y is not None]
+    if len(known) < 3 or len(known) < len(pairs):
+        return None
+    return round(float(spearmanr(*zip(*known, strict=True)).statistic), 4)
+
+
+def chart(study: Study, points: Sequence[Point]) -> Markup:
+    """The drawn figure over the first axis, a line for each point of the others."""
+    axis, *others = study.axes
+    values = list(study.axes[axis])
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        mean = point.mean(study.figure.y)
+        if mean is not None:
+            name = (
+                ", ".join(f"{key} {label(point.place[key])}" for key in others) or study.columns[study.figure.y].words
+            )
+            place = float(point.place[axis]) if numeric else float(values.index(point.place[axis]))
+            lines.setdefault(name, []).append((place, mean))
+    series = [Series(name, sorted(line), dots=True) for name, line in lines.items()]
+    column = study.columns[study.figure.y]
+    across = Axis(axis) if numeric else Axis(axis, names=[label(value) for value in values])
+    up = Axis(column.words, percent=column.percent, log=study.figure.log)
+    return line_chart(series, across, up, f"{column.words} by {axis}")
+
+
+def page(study: Study, points: Sequence[Point], code: str) -> str:
+    """The study's HTML page.
+
+    Args:
+        code: the commit that made it.
+    """
+    loader = PackageLoader("lib.report")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True)
+    return environment.get_template("study.html").render(
+        study=study,
+        style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 our own file
+        chart=chart(study, points),
+        table=table(study, points),
+        words=_words(study, points),
+        code=code,
+    )
+
+
+def store(study: Study, points: Sequence[Point], reports: str, code: str) -> Path:
+    """Write the page to <reports>/study_<name>.html and return where it is."""
+    place = Path(reports) / f"study_{study.name}.html"
+    write_whole(place, page(study, points, code))
+    return place
+
+
+def record(study: Study, points: Sequence[Point], folder: Path, facts: dict[str, Any]) -> None:
+    """Write the figures to <folder>/study_<name>.json and the chart to study_<name>.svg, for docs/results.
+
+    Args:
+        facts: code, data and machine.
+    """
+    made = table(study, points)
+    kept = {
+        "study": study.name, "title": study.title, "question": study.question, "words": _words(study, points),
+        "heads": made.heads, "table": made.rows, "seeds": study.seeds, "spearman": correlation(study, points),
+        "points": [{"place": point.place, "figures": point.figures} for point in points], **facts,
+    }  # fmt: skip
+    write_whole(folder / f"study_{study.name}.json", json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
+    drawn = str(chart(study, points))
+    drawing = drawn[drawn.find("<svg") : drawn.find("</svg>") + len("</svg>")]
+    alone = drawing.replace(">", f' xmlns="http://www.w3.org/2000/svg"><style>{ALONE}</style>', 1)
+    write_whole(folder / f"study_{study.name}.svg", alone + "\n")
+
+
+def _words(study: Study, points: Sequence[Point]) -> str:
+    seeds = f"Means over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else "One seed"
+    ranked = correlation(study, points)
+    along = f"; Spearman's rank correlation with {next(iter(study.axes))}: {ranked:.2f}" if ranked is not None else ""
+    return f"{seeds}{along}."
+
+
+def _cell(point: Point, name: str, column: Column) -> str:
+    mean, ends = point.mean(name), point.ends(name)
+    if mean is None:
+        return "–"
+    shown = _shown(mean, column)
+    if ends is None or _shown(ends[0], column) == _shown(ends[1], column):
+        return shown
+    return f"{shown} ({_shown(ends[0], column)} to {_shown(ends[1], column)})"
+
+
+def _shown(value: float, column: Column) -> str:
+    return f"{100 * value:.1f} %" if column.percent else number(round(value, 2) if abs(value) >= 1 else value)

@@ -1,0 +1,178 @@
+"""A study as conf/studies/*.yaml describes it: one question, a base configuration, and what is varied.
+
+Each trial is the base configuration with one value of every axis and one seed. What came of it lies in a file of its
+own, named by all that it depends on, so a study that is killed or extended does no trial twice.
+"""
+
+import hashlib
+import itertools
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from lib import config as configuration
+from lib.artefact import write_whole
+from lib.config import Config, Month
+from lib.config.base import Count, Settings, Text
+from lib.errors import UserError
+from lib.manifest import code_version
+
+LOG = logging.getLogger(__name__)
+Figures = Mapping[str, float | None]
+# Raised when what a trial measures changes, so that older files are not taken for it.
+REVISION = 1
+MOST_TRIALS = 1000
+
+
+class Column(Settings):
+    """A figure of every trial, as the table shows it."""
+
+    words: Text
+    percent: bool = Field(False, description="a share, shown in per cent")
+
+
+class Figure(Settings):
+    """What is drawn: one column over the first axis, a line for each value of the second."""
+
+    y: Text
+    log: bool = False
+
+
+class Study(Settings):
+    """One file of conf/studies."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    title: Text
+    question: Text = Field(description="what it asks, and why, in a sentence or two")
+    base: Text = Field(description="configuration that trials change")
+    task: Literal["pictures", "month"] = Field(
+        description="pictures: a folder or zip of <split>/<class>/<picture>; month: a month of the warehouse"
+    )
+    month: Month | None = None
+    axes: dict[Text, list[Any]] = Field(min_length=1, description="dotted key of the configuration: its values")
+    seeds: list[Count] = Field(default=[1], min_length=1, description="values of train.seed; figures are their means")
+    columns: dict[Text, Column] = Field(min_length=1)
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid with one seed.
+
+    Attributes:
+        place: value of each axis.
+        seed: train.seed.
+        config: base with both.
+    """
+
+    place: dict[str, Any]
+    seed: int
+    config: Config
+
+    def key(self, study: Study) -> str:
+        """Hex name of all that its figures depend on, but for the code."""
+        parts = [REVISION, study.task, study.month, self.config.model_dump(mode="json", by_alias=True)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the grid: each figure's value over the seeds.
+
+    Attributes:
+        place: value of each axis.
+        figures: name -> one value a seed; None where it was not measured.
+    """
+
+    place: dict[str, Any]
+    figures: dict[str, list[float | None]]
+
+    def mean(self, name: str) -> float | None:
+        """Over the seeds that have a value."""
+        values = [value for value in self.figures.get(name, []) if value is not None]
+        return sum(values) / len(values) if values else None
+
+    def ends(self, name: str) -> tuple[float, float] | None:
+        """Lowest and highest over the seeds; None for fewer than two."""
+        values = [value for value in self.figures.get(name, []) if value is not None]
+        return (min(values), max(values)) if len(values) > 1 else None
+
+
+def load(path: Path | str) -> Study:
+    """Read a study's file.
+
+    Raises:
+        UserError: it is missing, no YAML, or a key or value is not accepted.
+    """
+    place = Path(path)
+    try:
+        record = yaml.safe_load(place.read_text(encoding="utf-8"))
+        study = Study.model_validate({"name": place.stem, **record})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+        raise UserError(f"study {place} cannot be read ({' '.join(str(error).split())}); see conf/studies") from None
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
+        raise UserError(f"study {place}: {said}") from None
+    if study.figure.y not in study.columns:
+        raise UserError(f"study {place}: figure.y {study.figure.y!r} is none of its columns")
+    count = len(study.seeds)
+    for values in study.axes.values():
+        count *= len(values)
+    if not 0 < count <= MOST_TRIALS:
+        raise UserError(f"study {place} has {count} trials; give each axis a value, and {MOST_TRIALS} trials at most")
+    return study
+
+
+def trials(study: Study, overrides: Sequence[str] = ()) -> Iterator[Trial]:
+    """All of the study's trials, seed by seed of each point.
+
+    Args:
+        overrides: further key=value changes, of the command line.
+    """
+    for values in itertools.product(*study.axes.values()):
+        place = dict(zip(study.axes, values, strict=True))
+        for seed in study.seeds:
+            given = [f"{key}={json.dumps(value)}" for key, value in {**place, "train.seed": seed}.items()]
+            yield Trial(place, seed, configuration.load(study.base, [*overrides, *given]))
+
+
+def run(study: Study, work: Callable[[Trial], Figures], folder: Path, overrides: Sequence[str] = ()) -> list[Point]:
+    """Run what has not been run, and gather all.
+
+    Args:
+        work: measures one trial.
+        folder: where each trial's figures are kept.
+    """
+    listed = list(trials(study, overrides))
+    points: dict[str, Point] = {}
+    for number, trial in enumerate(listed, 1):
+        figures = _figures(study, trial, work, folder, f"{study.name}: {number} of {len(listed)}")
+        point = points.setdefault(json.dumps(trial.place), Point(trial.place, {name: [] for name in study.columns}))
+        for name, values in point.figures.items():
+            values.append(figures.get(name))
+    return list(points.values())
+
+
+def _figures(study: Study, trial: Trial, work: Callable[[Trial], Figures], folder: Path, words: str) -> Figures:
+    kept = folder / f"{trial.key(study)}.json"
+    said = ", ".join(f"{key} {value}" for key, value in trial.place.items())
+    if kept.is_file():
+        LOG.info("study %s, %s, seed %d: done before", words, said, trial.seed)
+        found: Figures = json.loads(kept.read_text(encoding="utf-8"))["figures"]
+        return found
+    LOG.info("study %s, %s, seed %d", words, said, trial.seed)
+    started = time.monotonic()
+    figures = dict(work(trial))
+    seconds = round(time.monotonic() - started, 1)
+    record = {"place": trial.place, "seed": trial.seed, "figures": figures, "seconds": seconds, "code": code_version()}
+    write_whole(kept, json.dumps(record, ensure_ascii=False, indent=1))
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if value is not None)
+    LOG.info("study %s: %s in %.0f s", words, shown, seconds)
+    return figures

@@ -1,0 +1,119 @@
+"""Studies: the grid, what is done once only, what is kept, and files that are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lib.errors import UserError
+from lib.report import study_page
+from lib.studies import study as studies
+from lib.studies.study import Point, Study, Trial
+
+CONF = Path("conf/studies")
+
+
+def described(base: Path, **changes: object) -> dict[str, object]:
+    return {
+        "title": "Rates", "question": "How fast?", "base": str(base), "task": "pictures",
+        "axes": {"train.learning_rate": [0.1, 0.2, 0.4]}, "seeds": [1, 2],
+        "columns": {"accuracy": {"words": "accuracy", "percent": True}, "seconds": {"words": "seconds"}},
+        "figure": {"y": "accuracy"}, **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A configuration that trials change."""
+    place = tmp_path / "base.yaml"
+    places = {name: str(tmp_path / name) for name in ("warehouse", "state", "reports")}
+    place.write_text(yaml.safe_dump({"storage": places}))
+    return place
+
+
+def loaded(tmp_path: Path, record: dict[str, object]) -> Study:
+    place = tmp_path / "rates.yaml"
+    place.write_text(yaml.safe_dump(record, allow_unicode=True))
+    return studies.load(place)
+
+
+def test_every_point_is_tried_with_every_seed_and_only_once(tmp_path: Path, base: Path) -> None:
+    study, asked = loaded(tmp_path, described(base)), []
+
+    def work(trial: Trial) -> dict[str, float]:
+        asked.append((trial.config.train.learning_rate, trial.config.train.seed))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return {"accuracy": trial.config.train.learning_rate + trial.seed / 100, "seconds": 1.5}
+
+    with pytest.raises(KeyboardInterrupt):
+        studies.run(study, work, tmp_path / "kept")
+    points = studies.run(study, work, tmp_path / "kept")
+    # The one that was killed is tried again, those before it are not.
+    assert asked == [(0.1, 1), (0.1, 2), (0.2, 1), (0.2, 2), (0.2, 2), (0.4, 1), (0.4, 2)]
+    assert [point.place for point in points] == [{"train.learning_rate": rate} for rate in (0.1, 0.2, 0.4)]
+    assert points[0].figures == {"accuracy": pytest.approx([0.11, 0.12]), "seconds": [1.5, 1.5]}
+    assert studies.run(study, work, tmp_path / "kept") == points
+    assert len(asked) == 7
+    # Another base is another trial.
+    base.write_text(base.read_text() + "\ntrain: {epochs: 2}\n")
+    with pytest.raises(RuntimeError, match="asked again"):
+        studies.run(study, refuse, tmp_path / "kept")
+
+
+def refuse(_: Trial) -> dict[str, float]:
+    raise RuntimeError("asked again")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"axes": {}}, "axes"),
+        ({"axes": {"train.epochs": []}}, "has 0 trials"),
+        ({"axes": {"train.epochs": list(range(501))}}, "has 1002 trials"),
+        ({"task": "dance"}, "task"),
+        ({"figure": {"y": "beauty"}}, "figure.y 'beauty' is none of its columns"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, base: Path, change: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        loaded(tmp_path, described(base, **change))
+
+
+def test_an_axis_that_is_no_setting_is_named(tmp_path: Path, base: Path) -> None:
+    study = loaded(tmp_path, described(base, axes={"train.speed": [1]}))
+    with pytest.raises(UserError, match=r"train\.speed is not a known key"):
+        studies.run(study, refuse, tmp_path / "kept")
+
+
+def test_the_page_shows_means_with_their_ends_and_escapes(tmp_path: Path, base: Path) -> None:
+    study = loaded(tmp_path, described(base, title="<b>Rates</b>"))
+    points = [
+        Point({"train.learning_rate": 0.1}, {"accuracy": [0.5, 0.7], "seconds": [2.0, 2.0]}),
+        Point({"train.learning_rate": 0.2}, {"accuracy": [0.6, 0.8], "seconds": [None, 1.0]}),
+        Point({"train.learning_rate": 0.4}, {"accuracy": [0.65, None], "seconds": [None, None]}),
+    ]
+    assert study_page.table(study, points).rows == [
+        ["0.1", "60.0 % (50.0 % to 70.0 %)", "2"],
+        ["0.2", "70.0 % (60.0 % to 80.0 %)", "1"],
+        ["0.4", "65.0 %", "–"],
+    ]
+    assert study_page.correlation(study, points) == 0.5
+    page = study_page.page(study, points, "c0ffee")
+    assert "&lt;b&gt;Rates&lt;/b&gt;" in page
+    assert "<svg" in page
+    study_page.record(study, points, tmp_path, {"code": "c0ffee"})
+    kept = json.loads((tmp_path / "study_rates.json").read_text())
+    assert (kept["spearman"], kept["code"], len(kept["points"])) == (0.5, "c0ffee", 3)
+    drawing = (tmp_path / "study_rates.svg").read_text()
+    assert drawing.startswith("<svg")
+    assert 'xmlns="http://www.w3.org/2000/svg"' in drawing
+    assert drawing.rstrip().endswith("</svg>")
+
+
+@pytest.mark.parametrize("place", sorted(CONF.glob("*.yaml")), ids=lambda place: place.stem)
+def test_the_projects_own_studies_can_be_read(place: Path) -> None:
+    study = studies.load(place)
+    assert list(studies.trials(study))
