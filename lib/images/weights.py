@@ -60,19 +60,23 @@ def _array(file: Any, name: str, shape: tuple[int, ...]) -> Any:
 
 
 def _check_hdf5(network: keras.Model, path: Path) -> None:
-    found = 0
+    numbers = 0
 
-    def look(name: str, link: Any) -> None:
-        nonlocal found
+    def fault(name: str, link: Any) -> str | None:
+        # Whatever is not None ends the visit; h5py does not survive an exception here.
+        nonlocal numbers
         if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{name} lies elsewhere, and nothing outside the file is read")
+            return f"{name} lies elsewhere, and nothing outside the file is read"
         item = file[name]
         if isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual or item.dtype.kind != "f":
-                raise ValueError(f"{name} is no plain array of numbers")
-            found += item.size
+                return f"{name} is no plain array of numbers"
+            numbers += item.size
+        return None
 
     with h5py.File(path, "r") as file:
-        file.visititems_links(look)
-    if found != network.count_params():
-        raise ValueError(f"it holds {found} numbers, the network {network.count_params()}")
+        found = file.visititems_links(fault)
+    if found is not None:
+        raise ValueError(found)
+    if numbers != network.count_params():
+        raise ValueError(f"it holds {numbers} numbers, the network {network.count_params()}")
