@@ -1,6 +1,5 @@
 """Each backbone of the registry as it is built, its preprocessing, the files its weights are read from, fine-tuning."""
 
-import random
 import re
 import subprocess
 import sys
@@ -88,13 +87,10 @@ class TestEveryNetwork:
             assert numbered == {f"{kind}_{number}" if number else kind for number in range(len(numbered))}
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_140", "efficientnet_lite0"])
-def test_random_features_are_numbers_and_the_same_every_time(name: str) -> None:
-    size = backbones.smallest_size(name)  # type: ignore[arg-type]
-    seen = network(settings(name), size)(pictures(2, size)).numpy()
-    random.seed(1)
+def test_random_features_are_numbers_and_the_same_every_time() -> None:
+    seen = network(settings("mobilenetv2_140"), 32)(pictures(2, 32)).numpy()
     keras.utils.set_random_seed(2)
-    again = network(settings(name), size)(pictures(2, size)).numpy()
+    again = network(settings("mobilenetv2_140"), 32)(pictures(2, 32)).numpy()
     np.testing.assert_array_equal(seen, again)
     assert np.isfinite(seen).all()
     assert seen.std(axis=1).min() > 1e-3
@@ -441,19 +437,19 @@ class TestQuantised:
     def test_it_is_no_keras_network_and_has_no_weights_of_its_own(self) -> None:
         with pytest.raises(UserError, match="mobilenetv2_quantised gives features only"):
             network(settings(facts.QUANTISED, "x.tflite"), 224)
-        for weights in ("imagenet", "none"):
-            with pytest.raises(UserError, match=f"backbone.weights {weights} says nothing of mobilenetv2_quantised"):
-                extractor(settings(facts.QUANTISED, weights), 224, 1)
+        for word in ("imagenet", "none"):
+            with pytest.raises(UserError, match=f"backbone.weights {word} says nothing of mobilenetv2_quantised"):
+                extractor(settings(facts.QUANTISED, word), 224, 1)
 
     @pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenetv2_quantised"])
     def test_clothes_of_a_kind_are_neighbours(self, name: str, real_data: Path) -> None:
         chosen = settings(name, "imagenet" if name == facts.LITE else real_data / QUANTISED_FILE)
-        kinds = [clothing(real_data, kind, 10, 224) for kind in ("t-shirt", "shoes", "shorts")]
+        kinds = [clothing(real_data, kind, 8, 224) for kind in ("t-shirt", "shoes", "shorts")]
         seen = extractor(chosen, 224, 1)(np.concatenate(kinds))
-        assert seen.shape == (30, 1280)
+        assert seen.shape == (24, 1280)
         seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-        nearest = (seen @ seen.T - 2 * np.eye(30)).argmax(axis=1)
-        assert (nearest // 10 == np.arange(30) // 10).mean() >= 0.85
+        nearest = (seen @ seen.T - 2 * np.eye(24)).argmax(axis=1)
+        assert (nearest // 8 == np.arange(24) // 8).mean() >= 0.85
 
 
 def test_naming_features_loads_no_tensorflow() -> None:
