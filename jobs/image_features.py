@@ -11,6 +11,7 @@ from lib import tables
 from lib.command import run_stage_job
 from lib.config import Config
 from lib.errors import UserError
+from lib.images.portions import small_portions
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from schemas.image_features import IMAGE_FEATURES
 from schemas.images import IMAGES
@@ -33,8 +34,9 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
 
     def work(key: str) -> Outcome:
         folder = staging / f"features-{month}-{key}"
-        made = month_features(spark, warehouse, month, looking, folder)
-        written = tables.write(made.rows, warehouse, IMAGE_FEATURES, where)
+        with small_portions(spark):
+            made = month_features(spark, warehouse, month, looking, folder)
+            written = tables.write(made.rows, warehouse, IMAGE_FEATURES, where)
         forget(folder)
         with_picture, without = made.products
         outcome = Outcome(rows_in=with_picture + without, exits={"image_features": written.rows, "without": without})

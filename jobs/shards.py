@@ -13,6 +13,7 @@ from lib.categories.taxonomy import leaves_of
 from lib.categories.window import check_tokenizer, token_window
 from lib.command import run_stage_job
 from lib.config import Config
+from lib.images.portions import portions_for
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.shards.build import Categories, build, counts_of, shares
 from lib.shards.pictures import pictures_of
@@ -39,7 +40,8 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
             drawn = shares(pq.read_table(distribution.path("categories.parquet")))
             categories = Categories(tuple(leaves_of(taxonomy)), label_ids(labels), drawn)
             fact, rows = (pictures.fact, pictures.rows) if pictures is not None else (None, None)
-            build(window.tokens, categories, encoding_of(sources, settings, fact), settings, writer, rows)
+            with portions_for(spark, settings.image):
+                build(window.tokens, categories, encoding_of(sources, settings, fact), settings, writer, rows)
             writer.facts |= {"months": list(window.months), "tokenizer_key": tokenizer_key}
             writer.facts |= source_facts(warehouse, sources)
 

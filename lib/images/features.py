@@ -149,7 +149,7 @@ def _look_at(spark: SparkSession, number: int, chunks: int, month: str, looking:
     pictures = to_do.parquet(str(source)) if source.is_dir() else spark.createDataFrame([], "hash string, image binary")
     # One task a core, as each loads the network.
     spread = pictures.repartition(spark.sparkContext.defaultParallelism, "hash")
-    spread.mapInArrow(_extract(looking), SEEN).write.mode("overwrite").parquet(str(made))
+    spread.mapInArrow(looking_at(looking), SEEN).write.mode("overwrite").parquet(str(made))
     count = spark.read.schema(SEEN).parquet(str(made)).count()
     seconds = time.monotonic() - started
     LOG.info(
@@ -159,7 +159,7 @@ def _look_at(spark: SparkSession, number: int, chunks: int, month: str, looking:
     return count
 
 
-def _extract(looking: Looking) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def looking_at(looking: Looking) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function that Spark runs in each task."""
     backbone, size, settings = looking.backbone.model_dump_json(), looking.size, looking.settings
 

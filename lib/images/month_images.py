@@ -177,15 +177,15 @@ def _rows(asked: DataFrame, delivered: DataFrame, settings: ImagesSettings, dist
     """Rows of `images`, one for each of `asked`."""
     found = delivered.select("asked", "body_hash", "reason")
     # Spark takes the rows for as small as what Python was given, and would send all pictures to every task.
-    decoded = _decoded(delivered, settings, distinct).hint("merge")
-    pictures = asked.join(found, "asked", how="left").join(decoded, "body_hash", how="left")
+    made = decoded(delivered, settings, distinct).hint("merge")
+    pictures = asked.join(found, "asked", how="left").join(made, "body_hash", how="left")
     return pictures.select(
         "month", "batch", "product_id", "image", F.lit(settings.size).alias("size"), "hash",
         F.coalesce("refused", "reason", "refusal").alias("reason"),
     )  # fmt: skip
 
 
-def _decoded(delivered: DataFrame, settings: ImagesSettings, distinct: int) -> DataFrame:
+def decoded(delivered: DataFrame, settings: ImagesSettings, distinct: int) -> DataFrame:
     """DECODED, for one delivery of each distinct body; a task's lie side by side."""
     slots = delivered.sparkSession.sparkContext.defaultParallelism
     tasks = max(1, min(TASKS_A_SLOT * slots, distinct), distinct // TASK_PICTURES)

@@ -1,14 +1,14 @@
 """Keeps what is in memory at a time small where rows hold pictures: Spark's portions are made for rows of numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-# Rows that Spark reads, or hands to Python, at a time: some MB of pictures, where its own 4,096 and 10,000 would be up
-# to gigabytes.
+# Rows that Spark reads, or hands to Python, at a time: some MB of pictures, where its own 4,096 and 10,000 are all of a row
+# group and 256 MB.
 SESSION = {
     "spark.sql.parquet.columnarReaderBatchSize": "256",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
@@ -28,6 +28,11 @@ def small_portions(spark: SparkSession) -> Iterator[None]:
     finally:
         for name, former in before.items():
             spark.conf.set(name, str(former))
+
+
+def portions_for(spark: SparkSession, kind: str | None) -> AbstractContextManager[None]:
+    """Small portions where rows hold 'raw' pictures; Spark's own where they hold features, or no picture (None)."""
+    return small_portions(spark) if kind == "raw" else nullcontext()
 
 
 def in_portions(rows: Iterable[Mapping[str, Any]], column: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lib import tables
+from lib.images.portions import portions_for
 from lib.manifest import Outcome
 from lib.scoring.chosen import Chosen
 from lib.scoring.pictures import with_pictures
@@ -39,7 +40,8 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
         wanted = rows.where(F.col("batch") == batch)
         answered = (chosen.scorer.score_tokens if same else chosen.scorer.score_texts)(wanted, ["product_id"])
         stamped = answered.withColumns({name: F.lit(value) for name, value in where.items()})
-        written = tables.write(stamped, warehouse, PREDICTIONS, where)
+        with portions_for(spark, chosen.picture.kind if chosen.picture else None):
+            written = tables.write(stamped, warehouse, PREDICTIONS, where)
         outcome.wrote(PREDICTIONS, where, written)
         total += written.rows
     outcome.exits = {"predictions": total}

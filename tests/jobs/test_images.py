@@ -150,10 +150,11 @@ def test_the_same_bytes_are_decoded_once(spark: SparkSession, tmp_path: Path, mo
 
     monkeypatch.setattr(month_images, "jpeg", counted)
     frame = spark.createDataFrame([*rows, ("x", None, None, None, "timeout")], DELIVERED)
-    monkeypatch.setattr(type(frame), "mapInArrow", lambda places, function, _schema: function(
-        table.to_batches()[0] for table in [places.toArrow()]
-    ))  # fmt: skip
-    made = [row for batch in month_images._decoded(frame, settings(tmp_path), 2) for row in batch.to_pylist()]  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        type(frame), "mapInArrow", lambda places, function, _schema: function(places.toArrow().to_batches())
+    )
+    batches: Any = month_images.decoded(frame, settings(tmp_path), 2)
+    made = [row for batch in batches for row in batch.to_pylist()]
     assert sorted(row["body_hash"] for row in made) == ["0", "1"]
     assert sorted(decoded) == sorted([body(noise(1)), body(noise(2))])
 
