@@ -36,7 +36,7 @@ from lib.model.layers.present import Present
 from lib.model.layers.table import Lookup, Tensor
 from lib.model.layers.text_cnn import TextCNN
 
-MARGIN = "margin"
+MARGIN, JOINT_MARGIN = "margin", "joint_margin"
 # Name of its layer, by which the optimizer gives it a rate of its own (lib/training/optimizer.py).
 MARGIN_TABLE = "margin_table"
 
@@ -50,7 +50,7 @@ class Networks:
             [batch, width] or uint8 pixels [batch, size, size, 3]) to a dict of logits [batch, classes], one entry per
             head.
         training: the same inputs to what the loss is taken of: the heads before the margins are added, and the margins
-            (entry MARGIN) where the settings have them.
+            where the settings have them (entry MARGIN; those of name and picture together in JOINT_MARGIN).
     """
 
     scoring: keras.Model
@@ -59,10 +59,10 @@ class Networks:
 
 @dataclass(frozen=True)
 class _Grams:
-    """What the bag of grams gives: features for the heads, and margins or None."""
+    """What the bag of grams gives: features for the heads, and sums for margins or None."""
 
     features: list[Any]
-    margins: Any
+    sums: Any
 
 
 def build(architecture: Architecture) -> keras.Model:
@@ -115,19 +115,35 @@ def networks(
         **({IMAGE_HEAD: _head(IMAGE_HEAD, of_image, architecture)} if of_image else {}),
         "output": _head("output", [*of_name, category, *of_image], architecture),
     }
-    return _with_margins(inputs, heads, grams.margins, architecture)
+    return _with_margins(inputs, heads, _margins(grams.sums, of_image, architecture), architecture)
 
 
-def _with_margins(inputs: Any, heads: dict[str, Any], margins: Any, architecture: Architecture) -> Networks:
-    if margins is None:
+def _margins(sums: Tensor, of_image: list[Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """[batch, classes] of the name, and of name and picture together; nothing where the settings have none."""
+    if sums is None:
+        return {}
+    made = {MARGIN: Margin(dtype="float32", name=MARGIN)(sums)}
+    if of_image:
+        seen = keras.layers.Dense(architecture.classes, use_bias=False, dtype="float32", name="margin_image")
+        both = keras.layers.Add(dtype="float32", name="margin_sums")([sums, seen(of_image[-1])])
+        made[JOINT_MARGIN] = Margin(dtype="float32", name=JOINT_MARGIN)(both)
+    return made
+
+
+def _with_margins(
+    inputs: Any, heads: dict[str, Any], margins: dict[str, Tensor], architecture: Architecture
+) -> Networks:
+    if not margins:
         model = keras.Model(inputs, heads, name="catmatch")
         return Networks(model, model)
+    weight = architecture.settings.margin_weight
+    of_head = {"text_prod_output": MARGIN, "output": JOINT_MARGIN if JOINT_MARGIN in margins else MARGIN}
     blended = {
-        head: Blend(architecture.settings.margin_weight, dtype="float32", name=f"{head}_blend")((heads[head], margins))
-        for head in ("text_prod_output", "output")
+        head: Blend(weight, dtype="float32", name=f"{head}_blend")((heads[head], margins[which]))
+        for head, which in of_head.items()
     }
     scoring = keras.Model(inputs, {**heads, **blended}, name="catmatch")
-    return Networks(scoring, keras.Model(inputs, {**heads, MARGIN: margins}, name="catmatch_training"))
+    return Networks(scoring, keras.Model(inputs, {**heads, **margins}, name="catmatch_training"))
 
 
 def _inputs(architecture: Architecture) -> dict[str, Any]:
@@ -182,7 +198,7 @@ def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:
         features.append(bag)
     if settings.wide_size:
         features.append(scaled[:, settings.bag_size :])
-    return _Grams(features, _margins(ids, weights, architecture) if settings.margin else None)
+    return _Grams(features, _margin_sums(ids, weights, architecture) if settings.margin else None)
 
 
 def _image(given: Tensor, architecture: Architecture, weights: str) -> list[Tensor]:
@@ -207,10 +223,10 @@ def _seen(given: Tensor, architecture: Architecture, weights: str) -> Tensor:
     return backbone(given)
 
 
-def _margins(ids: Tensor, weights: Tensor, architecture: Architecture) -> Tensor:
+def _margin_sums(ids: Tensor, weights: Tensor, architecture: Architecture) -> Tensor:
     """[batch, classes]; all of a name's grams vote: dropping some while training made it worse."""
     table = WeightedBag(architecture.grams, architecture.classes, start=keras.initializers.Zeros(), name=MARGIN_TABLE)
-    return Margin(dtype="float32", name=MARGIN)(table((ids, weights)))
+    return table((ids, weights))
 
 
 def _dense(name: str, features: Tensor, size: int, dropout: float, architecture: Architecture) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from lib.model.architecture import IMAGE_HEAD
-from lib.model.build import MARGIN
+from lib.model.build import JOINT_MARGIN, MARGIN
 from lib.model.layers.present import present
 from lib.shards.row import IMAGE_COLUMNS
 
@@ -76,6 +76,6 @@ def weighted_loss(
         if share and head in masks:
             losses = cross_entropy(logits[head], batch["label"], smoothing)
             total += share * tf.reduce_sum(weights * masks[head] * losses)
-    if MARGIN in logits and heads.get(MARGIN):
-        total += heads[MARGIN] * tf.reduce_sum(weights * squared_hinge(logits[MARGIN], batch["label"]))
+    for margins in (logits[name] for name in (MARGIN, JOINT_MARGIN) if name in logits and heads.get(MARGIN)):
+        total += heads[MARGIN] * tf.reduce_sum(weights * squared_hinge(margins, batch["label"]))
     return total
