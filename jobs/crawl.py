@@ -42,7 +42,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
 
     def work(_key: str) -> Outcome:
         leaves = read_taxonomy(config.categories, month)[0] if needs_leaves else []
-        with reachable(config, month) as reached:
+        with reachable(config, month, "crawl") as reached:
             assert reached.crawl is not None
             crawl = Crawl(spark, reached.crawl, config.storage.warehouse, month)
             crawl.run([(leaf.cat_id, leaf.path[-1]) for leaf in leaves], try_again=force)
@@ -68,9 +68,13 @@ def _check_same_market(config: Config, month: str) -> None:
 
 
 @contextmanager
-def reachable(config: Config, month: str) -> Iterator[Config]:
-    """The configuration with the port of the embedded site, which runs meanwhile, where crawl or images name it."""
-    sections = {"crawl": config.crawl, "images": config.images}
+def reachable(config: Config, month: str, *names: str) -> Iterator[Config]:
+    """The configuration with the port of the embedded site, which runs meanwhile, if a section of these names names it.
+
+    Args:
+        names: crawl, images.
+    """
+    sections = {name: getattr(config, name) for name in names}
     named = {name: section for name, section in sections.items() if section is not None and section.on_embedded_site}
     if not named:
         yield config

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-# Rows that Spark reads, or hands to Python, at a time: some MB of pictures, where its own 4,096 and 10,000 are all of a row
-# group and 256 MB.
+# Rows that Spark reads, or hands to Python, at a time: some MB of pictures, where its own bounds are all of a row group
+# and 256 MB.
 SESSION = {
     "spark.sql.parquet.columnarReaderBatchSize": "256",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
