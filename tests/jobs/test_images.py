@@ -127,6 +127,9 @@ def test_pictures_of_a_zip_and_a_share_of_the_products(spark: SparkSession, tmp_
     assert part.exits["sampled_out"] == 13 - len(kept)
     assert 0 < len(kept) < 13
     assert all(whole[name] == row for name, row in kept.items())
+    none = images.run(spark, configured(tmp_path, **given, share=0), MONTH)
+    assert none.exits == {"images": 0, "without": 0, "sampled_out": 13}
+    assert not stored(spark, config)
     assert not (tmp_path / "secret.jpg").exists()
 
 
