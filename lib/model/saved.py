@@ -78,8 +78,9 @@ def load(folder: Path | str) -> SavedModel:
         UserError: it is unfinished, no model, was changed after it was written, or its parts do not fit each other.
     """
     found = artefacts.load(Path(folder))
-    described = describe(found)
+    check_is_model(found)
     found.verify()
+    described = describe(found)
     label_map = _json(found, LABEL_MAP)
     words, grams = Vocabulary.read(found.path(WORDS)), GramVocabulary.read(found.path(GRAMS))
     _check_sizes(found, described.architecture, words, grams, label_map)
@@ -88,16 +89,20 @@ def load(folder: Path | str) -> SavedModel:
     return SavedModel(model, words=words, grams=grams, label_map=label_map, artefact=found, **vars(described))
 
 
-def describe(found: Artefact) -> Description:
-    """What model.json of a model's artefact says.
-
-    Raises:
-        UserError: it is no model, or says something else.
-    """
+def check_is_model(found: Artefact) -> None:
+    """Raise UserError when it is another kind of artefact."""
     if found.kind != KIND:
         raise UserError(
             f"{found.folder} is a {found.kind} artefact, not a model; give a folder that jobs/train.py made"
         )
+
+
+def describe(found: Artefact) -> Description:
+    """What model.json of a model's artefact says; its hash is the caller's to check (`Artefact.verify`).
+
+    Raises:
+        UserError: it does not describe a model.
+    """
     record = _json(found, MODEL)
     try:
         architecture = Architecture.from_json(record["architecture"])

@@ -55,7 +55,8 @@ def choose(config: Config, model: str) -> Chosen:
     state = config.registry_store
     folder, version = resolve(state, model, name=config.registry.name)
     found = artefact.load(folder)
-    described = saved.describe(found)
+    saved.check_is_model(found)
     found.verify()
+    described = saved.describe(found)
     scorer = Scorer(str(folder.resolve()), config.score.batch_size, config.score.threads)
     return Chosen(folder, version, found.content, described.tokenizer, described.architecture.picture, scorer)

@@ -144,3 +144,29 @@ def test_an_empty_split_has_figures_and_no_crash() -> None:
     found = _by_name(figures.split_figures({"output": nothing}, HIERARCHY, CAT_IDS, [0.5], 50))
     assert found["head=output", "rows"] == 0
     assert figures.split_facts(nothing, HIERARCHY, CAT_IDS, PATHS, 5)["worst"] == []
+
+
+def test_the_picture_is_weighed_on_the_rows_that_have_one() -> None:
+    """Of four rows the last has no picture; with pictures hidden, one of the three others is no longer right."""
+    pictured = np.array([True, True, True, False])
+
+    def seen(predicted: list[int]) -> Predictions:
+        recorder = Recorder(HIERARCHY)
+        logits = np.eye(6, dtype=np.float32)[predicted] * 20
+        recorder.add(logits, np.array([0, 1, 2, 3], np.int32), pictured=pictured)
+        return recorder.finish()
+
+    records = {
+        "output": seen([0, 1, 5, 3]),
+        "img_output": seen([0, 1, 2, 0]),
+        figures.WITHOUT_PICTURE: seen([0, 5, 5, 3]),
+    }
+    found = _by_name(figures.split_figures(records, HIERARCHY, CAT_IDS, [0.5], 50))
+    assert (found["picture=with", "rows"], found["picture=without", "rows"]) == (3, 1)
+    assert found["picture=with", "accuracy"] == pytest.approx(2 / 3)
+    assert found["picture=with", "accuracy_hidden"] == pytest.approx(1 / 3)
+    assert found["picture=with", "gain"] == pytest.approx(1 / 3)
+    assert found["picture=without", "accuracy"] == 1.0
+    # The picture's own head is measured where there is one, and what was said without it is no head.
+    assert (found["head=img_output", "rows"], found["head=img_output", "accuracy"]) == (3, 1.0)
+    assert not any(figures.WITHOUT_PICTURE in place for place, _ in found)

@@ -159,3 +159,47 @@ def test_too_little_to_learn_from_is_an_error(tokens: DataFrame, encoding: Encod
     with pytest.raises(UserError, match=r"2 train rows for shards\.file_multiple = 4"):
         build(few, CATEGORIES, encoding, four, ArtefactWriter(tmp_path))
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+FEATURES = {"kind": "features", "size": 8, "backbone": "mobilenet", "key": "k", "width": 2}
+
+
+@pytest.mark.parametrize(
+    ("fact", "column", "shown", "none"),
+    [
+        (FEATURES, "image_features array<float>", [0.5, -1.0], [0.0, 0.0]),
+        ({"kind": "raw", "size": 8, "bytes": 3}, "image binary", bytearray(b"jpg"), b""),
+    ],
+)
+def test_rows_hold_their_picture_or_what_stands_for_none(
+    spark: SparkSession, tokens: DataFrame, encoding: Encoding, tmp_path: Path, fact: dict[str, object], column: str,
+    shown: object, none: object,
+) -> None:  # fmt: skip
+    # Of a product of two months only one month's picture; one of a product that no row has.
+    rows = [("2026-01", "m:a0", shown), ("2026-02", "m:b0", shown), ("2026-02", "m:nobody", shown)]
+    pictures = spark.createDataFrame(rows, f"month string, product_id string, {column}")
+    given = replace(encoding, picture=fact)
+
+    def write(writer: ArtefactWriter) -> None:
+        build(tokens, CATEGORIES, given, SETTINGS, writer, pictures)
+
+    made = artefacts.make(str(tmp_path), "shards", "2026-02", "key", write)
+    assert made.facts["picture"] == fact
+    name = column.split(" ")[0]
+    train = rows_of(made, "train")
+    assert len(train) == 19
+    seen = Counter((row["product_id"], bytes(row[name]) if name == "image" else tuple(row[name])) for row in train)
+    expected = bytes(shown) if name == "image" else tuple(shown)  # type: ignore[call-overload]
+    nothing = none if name == "image" else tuple(none)  # type: ignore[arg-type]
+    assert seen[("m:a0", expected)] == seen[("m:a0", nothing)] == seen[("m:b0", expected)] == 1
+    assert sum(count for (_, found), count in seen.items() if found == nothing) == 17
+
+
+def test_features_of_another_width_are_refused(
+    spark: SparkSession, tokens: DataFrame, encoding: Encoding, tmp_path: Path
+) -> None:
+    schema = "month string, product_id string, image_features array<float>"
+    pictures = spark.createDataFrame([("2026-01", "m:a0", [1.0, 2.0, 3.0])], schema)
+    given = replace(encoding, picture=FEATURES)
+    with pytest.raises(Exception, match="have 3 numbers on average where the backbone makes 2"):
+        build(tokens, CATEGORIES, given, SETTINGS, ArtefactWriter(tmp_path), pictures)

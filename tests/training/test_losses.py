@@ -52,3 +52,18 @@ def test_a_head_gets_no_loss_from_a_row_without_its_text() -> None:
 
 def test_a_row_without_label_adds_nothing() -> None:
     assert loss([0, -1], [1.0, 1.0], [[3], [3]]) == loss([0, 2], [1.0, 0.0], [[3], [3]])
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        ("image_features", np.array([[0.0, 0.0], [0.0, 0.5]], np.float32)),
+        ("image", np.array([np.zeros((4, 4, 3)), np.full((4, 4, 3), 7)], np.uint8)),
+    ],
+)
+def test_the_pictures_head_gets_no_loss_from_a_row_without_one(column: str, shown: np.ndarray) -> None:
+    rows = {**batch([0, 1], [1.0, 1.0], [[3], [3]]), column: tf.constant(shown)}
+    heads = {**HEADS, "img_output": 0.4}
+    first, second = np.array(cross_entropy(LOGITS, np.array([0, 1]), 0.1))
+    found = float(weighted_loss(dict.fromkeys(heads, tf.constant(LOGITS)), rows, heads, 0.1))
+    assert found == pytest.approx(1.8 * first + 2.2 * second, rel=1e-6)
