@@ -87,12 +87,25 @@ def render() -> str:
     """docs/results.md from the kept files; no figure in it is typed in."""
     lines = [
         "# Results\n",
-        "Written by `make tables` from `docs/results/*.json`, which the benchmarks write; do not edit.",
+        "Written by `make tables` from `docs/results/*.json`, which benchmarks and studies write; do not edit.",
         "Ratios compare with a peer measured in the same run on the same machine.\n",
     ]
-    for path in sorted(RESULTS.glob("*.json")):
-        lines += _section(json.loads(path.read_text()))
+    kept = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    for one in kept:
+        lines += _study(one) if "study" in one else _section(one)
     return "\n".join(lines) + "\n"
+
+
+def _study(kept: Mapping[str, Any]) -> list[str]:
+    """A study's question, figure and table, as lib/report/study_page.py kept them."""
+    cells = [kept["heads"], ["---"] * len(kept["heads"]), *kept["table"]]
+    return [
+        f"\n## Study: {kept['title']}\n",
+        f"{kept['question']} {kept['words']} {kept['machine']['cores']} cores of {kept['machine']['processor']}; code "
+        f"`{kept['code'][:12]}`. `jobs/study.py --conf conf/studies/{kept['study']}.yaml`\n",
+        f"![{kept['title']}](results/study_{kept['study']}.svg)\n",
+        *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells),
+    ]
 
 
 def _section(kept: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,10 @@
 """docs that are written by commands are what those commands write now."""
 
+import json
+from pathlib import Path
+
+import pytest
+
 from benchmarks import result
 from schemas import document
 
@@ -17,3 +22,17 @@ def test_every_schema_module_is_on_the_page() -> None:
     folder = document.PAGE.parent.parent / "schemas"
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "table", "document"}
     assert modules == {table.name for table in document.TABLES}
+
+
+def test_a_study_stands_beside_the_benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {
+        "study": "rates", "title": "Rates", "question": "How fast?", "words": "One seed.", "code": "c0ffee",
+        "machine": {"cores": 2, "processor": "x"}, "heads": ["rate", "accuracy"],
+        "table": [["0.1", "70.0 %"], ["0.2 | 0.3", "–"]],
+    }  # fmt: skip
+    (tmp_path / "study_rates.json").write_text(json.dumps(kept), encoding="utf-8")
+    monkeypatch.setattr(result, "RESULTS", tmp_path)
+    page = result.render()
+    assert "## Study: Rates" in page
+    assert "![Rates](results/study_rates.svg)" in page
+    assert "| rate | accuracy |\n| --- | --- |\n| 0.1 | 70.0 % |\n| 0.2 / 0.3 | – |" in page
