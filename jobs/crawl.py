@@ -42,7 +42,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
 
     def work(_key: str) -> Outcome:
         leaves = read_taxonomy(config.categories, month)[0] if needs_leaves else []
-        with reachable(config, month, "crawl") as reached:
+        with reachable(config, month, STAGE.name) as reached:
             assert reached.crawl is not None
             crawl = Crawl(spark, reached.crawl, config.storage.warehouse, month)
             crawl.run([(leaf.cat_id, leaf.path[-1]) for leaf in leaves], try_again=force)
@@ -68,20 +68,16 @@ def _check_same_market(config: Config, month: str) -> None:
 
 
 @contextmanager
-def reachable(config: Config, month: str, *names: str) -> Iterator[Config]:
-    """The configuration with the port of the embedded site, which runs meanwhile, if a section of these names names it.
-
-    Args:
-        names: crawl, images.
-    """
-    sections = {name: getattr(config, name) for name in names}
+def reachable(config: Config, month: str, stage: str) -> Iterator[Config]:
+    """The configuration with the port of the embedded site, which runs meanwhile, if the stage's section names it."""
+    sections = {"crawl": config.crawl, "images": config.images}
     named = {name: section for name, section in sections.items() if section is not None and section.on_embedded_site}
-    if not named:
+    if stage not in named:
         yield config
         return
     if config.market is None:
         raise UserError(
-            f"{min(named)} names {{port}}, the embedded site's, but there is no market section to serve; name a port"
+            f"{stage} names {{port}}, the embedded site's, but there is no market section to serve; name a port"
         )
     with serving(config.market, month, remembered=Path(config.storage.state) / "site.port") as port:
         yield config.model_copy(update={name: section.at_port(port) for name, section in named.items()})

@@ -41,7 +41,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
 
     def work(key: str) -> Outcome:
         stored = tables.read_month(spark, warehouse, PRODUCTS, month).select(*PRODUCT_COLUMNS)
-        served = reachable(config, month, "crawl", "images") if settings.source == "url" else nullcontext(config)
+        served = reachable(config, month, STAGE.name) if settings.source == "url" else nullcontext(config)
         with served as reached, taking(spark, settings, warehouse, month, key) as folder:
             made = month_images(stored, _delivery(spark, reached, month, folder), month, folder)
             outcome = Outcome(rows_in=made.products)

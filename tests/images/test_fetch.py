@@ -55,7 +55,7 @@ def test_what_is_fetched_can_be_read_and_what_is_not_has_a_reason(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redirects, errors, rules and bounds of one host."""
-    monkeypatch.setattr("lib.images.fetch.MOST_HOPS", 2)  # a round each
+    monkeypatch.setattr("lib.images.known.MOST_HOPS", 2)  # a round each
     picture, large = b"\xff\xd8 a picture", b"\xff\xd8" + bytes(200_000)
     answers: Answers = {
         "/robots.txt": answer(b"User-agent: *\nDisallow: /private/"),
