@@ -1,4 +1,4 @@
-"""What the staged rounds of a fetch tell: the latest of each address, what is still to be asked for, and in the end all."""
+"""What a fetch's staged rounds tell: the latest of each address, what is still to be asked for, what it all came to."""
 
 from collections.abc import Sequence
 from pathlib import Path
