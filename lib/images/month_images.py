@@ -36,8 +36,9 @@ LOG = logging.getLogger(__name__)
 PRODUCT_COLUMNS = ("month", "batch", "product_id", "image_url")
 # Pictures that a task decodes: half a minute's work, and one opening of a zip.
 TASK_PICTURES = 10_000
-# Tasks for each slot, where there is work for them: then the last ones to end are short.
-TASKS_A_SLOT = 4
+# Tasks for each slot: they have as many pictures as each other, but not as large ones. A task costs Spark what some
+# 60 pictures cost.
+TASKS_A_SLOT = 2
 # Makes the sample's hash another than those that deal rows to tasks and files.
 SAMPLE = "images"
 # Bits of the hash that a double holds exactly.
