@@ -192,7 +192,7 @@ def test_pictures_of_the_embedded_site(spark: SparkSession, tmp_path: Path) -> N
     assert len({row.hash for row in stored(spark, config).values()}) == done.facts["distinct"]
 
 
-ROUND, PICTURES = 10, 60
+ROUND, PICTURES = 10, 30
 
 
 def killed_at(server: Server, config: Config, folder: Path, asked: int) -> None:
@@ -217,7 +217,7 @@ def test_killed_while_it_fetches_it_goes_on(spark: SparkSession, tmp_path: Path)
         politely = {"round_pages": ROUND, "delay": 0.02, "category_url": None, "seeds": ["http://pages.example/"]}
         config = config.model_copy(update={"crawl": config.crawl.model_copy(update=politely)})
         store(spark, config, FIRST, {f"a:{number}": server.url(f"/{number}.jpg") for number in range(PICTURES)})
-        killed_at(server, config, tmp_path, asked=2 * ROUND + 4)
+        killed_at(server, config, tmp_path, asked=ROUND + 4)
         time.sleep(1)  # workers that outlive their driver for a moment
         done = images.run(spark, config, MONTH)
     asked = Counter(path for _, path, _ in server.asked if path != "/robots.txt")
