@@ -21,7 +21,7 @@ from lib.crawl import robots
 from lib.crawl.fetch import Answer, Fetcher, FetchError
 from lib.crawl.host_states import STREAK
 from lib.crawl.pace import Clock, Pace
-from lib.crawl.request import HostState, Link, Outcome, Request, RobotsRecord
+from lib.crawl.request import PICTURE, HostState, Link, Outcome, Request, RobotsRecord
 from lib.crawl.throttle import Throttle, backoff, longest_backoff, retry_after
 from lib.crawl.urls import Scope, canonical, host_of
 
@@ -35,6 +35,8 @@ GONE = frozenset({404, 410})
 # Failures in which the host did not answer at all.
 UNANSWERED = frozenset({"timeout", "dns_failed", "connect_failed", "refused_address", "disconnected"})
 PACK_LEVEL = 1
+# Pictures are packed by their format: gzip gains nothing of them and takes longer than all else of an answer.
+PICTURE_LEVEL = 0
 # What has more bytes is packed and read in a thread; the lanes would feel it.
 LARGE = 64 << 10
 # A lane that waits looks so often whether its round has ended.
@@ -202,7 +204,8 @@ class Lane:
     def _stored(self, tried: Request, answer: Answer, asked_at: float) -> Outcome:
         """The page."""
         has_body = answer.status == OK
-        packed = answer.packed or gzip.compress(answer.body, PACK_LEVEL, mtime=0) if has_body else None
+        level = PICTURE_LEVEL if tried.kind == PICTURE else PACK_LEVEL
+        packed = answer.packed or gzip.compress(answer.body, level, mtime=0) if has_body else None
         return replace(
             _outcome(tried, "stored", requested_at=asked_at, status=answer.status),
             headers=answer.headers, content_type=answer.header("content-type"), etag=answer.header("etag"),

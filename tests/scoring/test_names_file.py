@@ -107,7 +107,7 @@ def test_parquet_without_ids_is_numbered_and_written_as_parquet(
         ("n.tsv", b"name\tname\n", "twice"),
         ("n.csv", "name,id\n사과,1\n".encode("cp949"), "no column"),
         ("n.tsv", "name\tid\t분류\n".encode("cp949"), "is not UTF-8"),
-        ("n.tsv.gz", gzip.compress(b"name\tid\n" + b"a\t1\n" * 9999)[:-20], "cannot be read"),
+        ("n.tsv.gz", gzip.compress(b"name\tid\n" + b"a\t1\n" * 9999, mtime=0)[:-20], "cannot be read"),
         ("n.parquet", b"PAR1 is not enough", "is no Parquet file"),
         ("n.jsonl", b"[1, 2]\n", "no JSON object"),
         ("n.xlsx", b"PK", "its name does not say"),
