@@ -32,6 +32,8 @@ def run(given: Namespace) -> None:
     if given.results is not None:
         study_page.record(study, points, Path(given.results), _facts())
     LOG.info("study %s: %s", study.name, place)
+    if said := studies.unmet(study, points):
+        raise UserError(f"study {study.name} does not show what {given.conf} expects: {'; '.join(said)}; see {place}")
 
 
 def _pictures(folder: Path) -> Any:

@@ -8,11 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
-from scipy.stats import spearmanr
 
 from lib.artefact import write_whole
 from lib.report.charts import Axis, Series, line_chart, number
-from lib.studies.study import Column, Point, Study
+from lib.studies.study import Column, Point, Study, correlation, unmet
 
 # A figure in docs/ has no page around it whose style sheet it could use.
 ALONE = (
@@ -52,16 +51,6 @@ def table(study: Study, points: Sequence[Point]) -> Table:
 def label(value: Any) -> str:
     """An axis' value in a word: of a whole section its first setting, such as a backbone's name."""
     return str(next(iter(value.values()))) if isinstance(value, dict) and value else str(value)
-
-
-def correlation(study: Study, points: Sequence[Point]) -> float | None:
-    """Spearman's rank correlation of a numeric first axis with the drawn figure; None for names or two points."""
-    axis = next(iter(study.axes))
-    pairs = [(point.place[axis], point.mean(study.figure.y)) for point in points]
-    known = [(x, y) for x, y in pairs if isinstance(x, int | float) and y is not None]
-    if len(known) < 3 or len(known) < len(pairs):
-        return None
-    return round(float(spearmanr(*zip(*known, strict=True)).statistic), 4)
 
 
 def chart(study: Study, points: Sequence[Point]) -> Markup:
@@ -120,6 +109,7 @@ def record(study: Study, points: Sequence[Point], folder: Path, facts: dict[str,
     kept = {
         "study": study.name, "title": study.title, "question": study.question, "words": _words(study, points),
         "heads": made.heads, "table": made.rows, "seeds": study.seeds, "spearman": correlation(study, points),
+        "unmet": unmet(study, points),
         "points": [{"place": point.place, "figures": point.figures} for point in points], **facts,
     }  # fmt: skip
     write_whole(folder / f"study_{study.name}.json", json.dumps(kept, ensure_ascii=False, indent=1) + "\n")

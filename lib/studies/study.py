@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
+from scipy.stats import spearmanr
 
 from lib import config as configuration
 from lib.artefact import write_whole
@@ -45,6 +46,21 @@ class Figure(Settings):
     log: bool = False
 
 
+class Gain(Settings):
+    """By how much the drawn figure is more at one value of the first axis than at another."""
+
+    of: Any
+    over: Any
+    least: float
+
+
+class Expected(Settings):
+    """What a study should show; the job fails where it does not."""
+
+    correlation: float | None = Field(None, description="least rank correlation of the first axis with what is drawn")
+    gain: Gain | None = None
+
+
 class Study(Settings):
     """One file of conf/studies."""
 
@@ -60,6 +76,7 @@ class Study(Settings):
     seeds: list[Count] = Field(default=[1], min_length=1, description="values of train.seed; figures are their means")
     columns: dict[Text, Column] = Field(min_length=1)
     figure: Figure
+    expected: Expected = Expected()
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,41 @@ class Point:
         return (min(values), max(values)) if len(values) > 1 else None
 
 
+def correlation(study: Study, points: Sequence[Point]) -> float | None:
+    """Spearman's rank correlation of a numeric first axis with the drawn figure; None for names or two points."""
+    axis = next(iter(study.axes))
+    pairs = [(point.place[axis], point.mean(study.figure.y)) for point in points]
+    known = [(x, y) for x, y in pairs if isinstance(x, int | float) and y is not None]
+    if len(known) < 3 or len(known) < len(pairs):
+        return None
+    return round(float(spearmanr(*zip(*known, strict=True)).statistic), 4)
+
+
+def unmet(study: Study, points: Sequence[Point]) -> list[str]:
+    """Each expectation that the figures do not meet, in words."""
+    said = []
+    axis, least = next(iter(study.axes)), study.expected.correlation
+    found = correlation(study, points)
+    if least is not None and (found is None or found < least):
+        said.append(f"the rank correlation of {axis} with {study.figure.y} is {found}, expected {least} or more")
+    gain = study.expected.gain
+    if gain is not None:
+        high, low = (_over_all(study, points, value) for value in (gain.of, gain.over))
+        if high is None or low is None or high - low < gain.least:
+            said.append(
+                f"{study.figure.y} is {high} at {axis} {gain.of} and {low} at {gain.over}, expected {gain.least} more"
+            )
+    return said
+
+
+def _over_all(study: Study, points: Sequence[Point], value: Any) -> float | None:
+    """Mean of the drawn figure over the points with this value of the first axis."""
+    axis = next(iter(study.axes))
+    means = [point.mean(study.figure.y) for point in points if point.place[axis] == value]
+    known = [mean for mean in means if mean is not None]
+    return sum(known) / len(known) if known else None
+
+
 def load(path: Path | str) -> Study:
     """Read a study's file.
 
@@ -122,6 +174,10 @@ def load(path: Path | str) -> Study:
         raise UserError(f"study {place}: {said}") from None
     if study.figure.y not in study.columns:
         raise UserError(f"study {place}: figure.y {study.figure.y!r} is none of its columns")
+    gain, axis = study.expected.gain, next(iter(study.axes))
+    for value in (gain.of, gain.over) if gain else ():
+        if value not in study.axes[axis]:
+            raise UserError(f"study {place}: expected.gain names {value!r}, which is no value of {axis}")
     count = len(study.seeds)
     for values in study.axes.values():
         count *= len(values)

@@ -1,11 +1,6 @@
 """The crawl job: skipped when done, resumed wherever it was killed; ingest finds in its pages what was on the site."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from pyspark.sql import SparkSession
 
 from jobs import crawl, ingest
@@ -25,9 +19,9 @@ from lib.marketplace.offers import market_of, settings_text
 from lib.marketplace.site.process import serving
 from schemas.pages import PAGES
 from schemas.products import PRODUCTS
-from tests.conftest import ROOT
 from tests.crawl.market_site import MONTH, OFFERS, Serve, Served, local, serve
 from tests.crawl.test_crawl import requests
+from tests.jobs.killed import kill_job
 
 __all__ = ["serve"]
 ROUND_PAGES = 20
@@ -107,21 +101,6 @@ def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
         yield Reference(site, products(spark, config), sum(1 for _ in requests(site)))
 
 
-def killed_at(config: Config, folder: Path, site: Served, asked: int) -> None:
-    """Run the job in a process of its own and kill it, workers and all, once the site was asked so often."""
-    config_file = folder / "conf.yaml"
-    config_file.write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
-    command = [sys.executable, "jobs/crawl.py", "--conf", str(config_file), "--month", MONTH]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
-    before = count_lines(site.log)
-    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE) as job:
-        while job.poll() is None and count_lines(site.log) - before < asked:
-            time.sleep(0.05)
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGKILL)
-        assert job.wait() == -signal.SIGKILL, job.stderr.read().decode() if job.stderr else ""
-
-
 def count_lines(file: Path) -> int:
     with file.open("rb") as lines:
         return sum(1 for _ in lines)
@@ -135,14 +114,14 @@ def test_killed_anywhere_it_goes_on_and_leaves_the_same_products(
     site, config = undisturbed.site, in_another_warehouse(undisturbed.site.config, tmp_path)
     earlier = list(requests(site))
     # Short of the last ones, which a crawl may have behind it before the site's log tells.
-    killed_at(config, tmp_path, site, asked=random.Random(seed).randint(1, undisturbed.requests * 3 // 4))
-    time.sleep(2)  # workers that outlive their driver for a moment
+    before, asked = count_lines(site.log), random.Random(seed).randint(1, undisturbed.requests * 3 // 4)
+    kill_job("crawl", config, MONTH, tmp_path, when=lambda: count_lines(site.log) >= before + asked)
     crawl.run(spark, config, MONTH)
     pages = tables.read(spark, config.storage.warehouse, PAGES, month=MONTH)
     urls = Counter(row.url for row in pages.select("url").collect())
     assert set(urls.values()) == {1}
     now = list(requests(site))[len(earlier) :]
-    asked = Counter(record["host"] + record["path"] for record in now if record["path"] != "/robots.txt")
-    assert set(asked.values()) <= {1, 2}
-    assert sum(1 for times in asked.values() if times == 2) <= ROUND_PAGES
+    paths = Counter(record["host"] + record["path"] for record in now if record["path"] != "/robots.txt")
+    assert set(paths.values()) <= {1, 2}
+    assert sum(1 for times in paths.values() if times == 2) <= ROUND_PAGES
     assert products(spark, config) == undisturbed.products

@@ -1,10 +1,5 @@
 """The images job: every sampled product has a picture or a reason, from hosts, folders and zips, killed or not."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pyspark.sql import Row, SparkSession
 
 from jobs import crawl, images, ingest
@@ -25,10 +19,10 @@ from lib.images.delivery import DELIVERED
 from lib.images.month_images import in_sample
 from schemas.images import IMAGES
 from schemas.products import PRODUCTS
-from tests.conftest import ROOT
 from tests.crawl.market_site import MONTH, Served, local
-from tests.crawl.server import Server, answer, running
+from tests.crawl.server import answer, running
 from tests.images.samples import body, noise, pixels, png, settings
+from tests.jobs.killed import kill_job
 from tests.jobs.test_crawl import deliver
 
 FIRST, SECOND = f"{MONTH}-10", f"{MONTH}-20"
@@ -195,20 +189,6 @@ def test_pictures_of_the_embedded_site(spark: SparkSession, tmp_path: Path) -> N
 ROUND, PICTURES = 10, 30
 
 
-def killed_at(server: Server, config: Config, folder: Path, asked: int) -> None:
-    """Run the job in a process of its own and kill it, workers and all, once the server was asked so often."""
-    file = folder / "conf.yaml"
-    file.write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
-    command = [sys.executable, "jobs/images.py", "--conf", str(file), "--month", MONTH]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE) as job:
-        while job.poll() is None and len(server.asked) < asked:
-            time.sleep(0.02)
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGKILL)
-        assert job.wait() == -signal.SIGKILL, job.stderr.read().decode() if job.stderr else ""
-
-
 def test_killed_while_it_fetches_it_goes_on(spark: SparkSession, tmp_path: Path) -> None:
     answers = {f"/{number}.jpg": answer(body(noise(number % 7))) for number in range(PICTURES)}
     with running(dict(answers), latency=0.02) as server:
@@ -217,8 +197,7 @@ def test_killed_while_it_fetches_it_goes_on(spark: SparkSession, tmp_path: Path)
         politely = {"round_pages": ROUND, "delay": 0.02, "category_url": None, "seeds": ["http://pages.example/"]}
         config = config.model_copy(update={"crawl": config.crawl.model_copy(update=politely)})
         store(spark, config, FIRST, {f"a:{number}": server.url(f"/{number}.jpg") for number in range(PICTURES)})
-        killed_at(server, config, tmp_path, asked=ROUND + 4)
-        time.sleep(1)  # workers that outlive their driver for a moment
+        kill_job("images", config, MONTH, tmp_path, when=lambda: len(server.asked) >= ROUND + 4)
         done = images.run(spark, config, MONTH)
     asked = Counter(path for _, path, _ in server.asked if path != "/robots.txt")
     assert set(asked) == set(answers)

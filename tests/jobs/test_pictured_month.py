@@ -29,6 +29,7 @@ from schemas.image_features import IMAGE_FEATURES
 from schemas.images import IMAGES
 from schemas.predictions import PREDICTIONS
 from schemas.tokens import TOKENS
+from tests.jobs.killed import kill_job
 
 MONTH, BATCH, SIZE = "2026-01", "2026-01-05", 32
 KEY = f"mobilenet-{SIZE}-random"
@@ -156,6 +157,27 @@ def test_it_is_skipped_when_nothing_changed_and_gives_the_same_when_forced(month
     again = image_features.run(month.spark, month.config, MONTH, force=True)
     assert not again.skipped
     assert again.written == month.stages["image_features"].written
+
+
+def test_killed_while_it_looks_it_goes_on(month: Month, tmp_path: Path) -> None:
+    """Chunks that were looked at are not looked at again, and the rows are those of an undisturbed run."""
+    config = config_in(tmp_path)
+    config = config.model_copy(update={"image_features": config.image_features.model_copy(update={"chunk_rows": 3})})
+    put_month(month.spark, config)
+    staged = tmp_path / "staging"
+    kill_job("image_features", config, MONTH, tmp_path, when=lambda: len(list(staged.glob("*/seen-*/_SUCCESS"))) >= 2)
+    assert not tables.exists(month.spark, config.storage.warehouse, IMAGE_FEATURES)
+    done = image_features.run(month.spark, config, MONTH)
+    assert 0 < done.facts["looked_at"] < done.facts["pictures"] == month.stages["image_features"].facts["pictures"]
+    assert done.exits == month.stages["image_features"].exits
+    assert features(month.spark, config) == features(month.spark, month.config)
+    assert not list(staged.iterdir())
+
+
+def features(spark: SparkSession, config: Config) -> dict[str, bytes]:
+    """Product -> its features' bytes."""
+    rows = tables.read_month(spark, config.storage.warehouse, IMAGE_FEATURES, MONTH).collect()
+    return {row.product_id: np.array(row.features, np.float32).tobytes() for row in rows}
 
 
 def test_rows_hold_features_and_zeros_where_there_is_no_picture(month: Month) -> None:

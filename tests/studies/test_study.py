@@ -75,6 +75,7 @@ def refuse(_: Trial) -> dict[str, float]:
         ({"task": "dance"}, "task"),
         ({"figure": {"y": "beauty"}}, "figure.y 'beauty' is none of its columns"),
         ({"unknown": 1}, "unknown"),
+        ({"expected": {"gain": {"of": 0.4, "over": 0.3, "least": 0.1}}}, "names 0.3, which is no value of train.learn"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, base: Path, change: dict[str, object], words: str) -> None:
@@ -100,7 +101,7 @@ def test_the_page_shows_means_with_their_ends_and_escapes(tmp_path: Path, base: 
         ["0.2", "70.0 % (60.0 % to 80.0 %)", "1"],
         ["0.4", "65.0 %", "–"],
     ]
-    assert study_page.correlation(study, points) == 0.5
+    assert studies.correlation(study, points) == 0.5
     page = study_page.page(study, points, "c0ffee")
     assert "&lt;b&gt;Rates&lt;/b&gt;" in page
     assert "<svg" in page
@@ -111,6 +112,29 @@ def test_the_page_shows_means_with_their_ends_and_escapes(tmp_path: Path, base: 
     assert drawing.startswith("<svg")
     assert 'xmlns="http://www.w3.org/2000/svg"' in drawing
     assert drawing.rstrip().endswith("</svg>")
+
+
+def test_what_a_study_expects_is_held_against_it(tmp_path: Path, base: Path) -> None:
+    def said(accuracies: list[float | None], **expected: object) -> list[str]:
+        study = loaded(tmp_path, described(base, expected=expected))
+        rates = study.axes["train.learning_rate"]
+        points = [
+            Point({"train.learning_rate": rate}, {"accuracy": [value]})
+            for rate, value in zip(rates, accuracies, strict=True)
+        ]
+        return studies.unmet(study, points)
+
+    gain = {"of": 0.4, "over": 0.1, "least": 0.05}
+    assert said([0.1, 0.2, 0.3]) == []
+    assert said([0.1, 0.2, 0.3], correlation=0.8, gain=gain) == []
+    assert said([0.1, 0.3, 0.2], correlation=0.8, gain=gain) == [
+        "the rank correlation of train.learning_rate with accuracy is 0.5, expected 0.8 or more"
+    ]
+    assert said([0.3, 0.3, 0.32], gain=gain) == [
+        "accuracy is 0.32 at train.learning_rate 0.4 and 0.3 at 0.1, expected 0.05 more"
+    ]
+    # What was not measured is not met.
+    assert len(said([None, 0.2, 0.3], correlation=0.8, gain=gain)) == 2
 
 
 @pytest.mark.parametrize("place", sorted(CONF.glob("*.yaml")), ids=lambda place: place.stem)
