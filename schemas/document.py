@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from schemas.audit_sample import AUDIT_SAMPLE
 from schemas.frontier import FRONTIER
 from schemas.image_features import IMAGE_FEATURES
 from schemas.images import IMAGES
@@ -12,6 +13,7 @@ from schemas.pages import PAGES
 from schemas.predictions import PREDICTIONS
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
+from schemas.reviews import REVIEWS
 from schemas.table import Table, WriteMode
 from schemas.taxonomy import TAXONOMY
 from schemas.token_counts import TOKEN_COUNTS
@@ -34,6 +36,8 @@ TABLES = (
     IMAGE_FEATURES,
     PREDICTIONS,
     METRICS,
+    AUDIT_SAMPLE,
+    REVIEWS,
 )
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
 MODES = {
