@@ -36,6 +36,8 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     """Crawl the month unless it is crawled already; a crawl that was stopped goes on where its pages end."""
     if config.crawl is None:
         raise UserError("this configuration has no crawl section; take conf/local.yaml or add one (README, Crawl)")
+    if not config.crawl.asks_for_pages:
+        raise UserError("give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with")
     _check_same_market(config, month)
     needs_leaves = config.crawl.category_url is not None or bool(config.crawl.apis)
     inputs = {"taxonomy": artefact.sha256(taxonomy_path(config.categories.taxonomy, month))} if needs_leaves else {}

@@ -41,9 +41,18 @@ LEARN: tuple[Run, ...] = (word2vec.run, normalize.run, shards.run)
 
 def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
     """All stages of one month; stages whose inputs did not change are skipped."""
+    version = learn_month(spark, loaded, month, force)
+    # Until there is a promotion stage every new version becomes champion; a month done again leaves a newer one there.
+    advance_alias(loaded.registry_store, CHAMPION, version, loaded.registry.name)
+    score.run(spark, loaded, month, force, version)
+    report.run(spark, loaded, month, force)
+
+
+def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> str:
+    """The stages that end with an evaluated candidate, which is nobody's champion; returns its version."""
     if loaded.market is not None:
         market.run(spark, loaded, month, force)
-    if loaded.crawl is not None:
+    if loaded.crawl is not None and loaded.crawl.asks_for_pages:
         crawl.run(spark, loaded, month, force)
     ingest.run(spark, loaded, month, force)
     if loaded.images is not None:
@@ -55,10 +64,7 @@ def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> N
         stage(spark, loaded, month, force)
     version = str(train.run(spark, loaded, month, force).facts["version"])
     evaluate.run(spark, loaded, month, force)
-    # Until there is a promotion stage every new version becomes champion; a month done again leaves a newer one there.
-    advance_alias(loaded.registry_store, CHAMPION, version, loaded.registry.name)
-    score.run(spark, loaded, month, force, version)
-    report.run(spark, loaded, month, force)
+    return version
 
 
 def bring_earlier_months_up_to_date(spark: SparkSession, loaded: Config, month: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lib import command, manifest
 from lib import config as configuration
+from lib.config import Config
 from lib.errors import UserError
 from lib.report import study_page
 from lib.session import open_session
@@ -26,7 +27,7 @@ def run(given: Namespace) -> None:
     study = studies.load(given.conf)
     base = configuration.load(study.base, given.overrides)
     folder = Path(base.storage.state) / "studies" / study.name
-    work = _pictures(folder) if study.task == "pictures" else _month(study)
+    work = _pictures(folder) if study.task == "pictures" else _month(study, folder)
     points = studies.run(study, work, folder, given.overrides)
     place = study_page.store(study, points, base.storage.reports, manifest.code_version())
     if given.results is not None:
@@ -42,21 +43,29 @@ def _pictures(folder: Path) -> Any:
     return lambda trial: pictures.measure(trial.config, folder)
 
 
-def _month(study: Study) -> Any:
-    """Each trial is a month of the base's warehouse, where stages that a trial does not change are skipped."""
-    from jobs.month import run_month
+def _month(study: Study, folder: Path) -> Any:
+    """Each trial is a month, learnt and evaluated, of a warehouse and registry of the study's own: stages that a trial
+    does not change are skipped, and the base's month, its candidate and its champion stay what they are."""
+    from jobs.month import learn_month
 
     if study.month is None:
         raise UserError(f"study {study.name}: task month needs a month, YYYY-MM")
     month = study.month
 
     def measure(trial: Trial) -> Figures:
-        spark = open_session(trial.config.spark, f"catmatch study {study.name}")
-        run_month(spark, trial.config, month, False)
-        evaluated = manifest.require(trial.config.storage.warehouse, "evaluate", month).facts["figures"]["test"]
+        config = of_its_own(trial.config, folder)
+        spark = open_session(config.spark, f"catmatch study {study.name}")
+        learn_month(spark, config, month, False)
+        evaluated = manifest.require(config.storage.warehouse, "evaluate", month).facts["figures"]["test"]
         return {name: evaluated[name][0] if name in evaluated else None for name in study.columns}
 
     return measure
+
+
+def of_its_own(config: Config, folder: Path) -> Config:
+    """The configuration with tables, artefacts and model versions inside the study's folder."""
+    storage = config.storage.model_copy(update={"warehouse": str(folder / "warehouse"), "state": str(folder)})
+    return config.model_copy(update={"storage": storage, "registry": config.registry.model_copy(update={"uri": None})})
 
 
 def _facts() -> dict[str, Any]:

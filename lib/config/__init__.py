@@ -505,6 +505,16 @@ class Config(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     launch: LaunchSettings = LaunchSettings()
 
+    @model_validator(mode="after")
+    def _crawl_has_an_end(self) -> "Config":
+        fetches = self.images is not None and self.images.source == "url"
+        if self.crawl is not None and not self.crawl.asks_for_pages and not fetches:
+            raise ValueError(
+                "give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with, and no pictures "
+                "(images.source url) that the section could be for"
+            )
+        return self
+
     @property
     def registry_store(self) -> str:
         """Where the model registry is: an MLflow URI, or the local folder of its SQLite store."""
@@ -617,7 +627,8 @@ def _sentence(error: ValidationError) -> str:
             complaints.append(f"{path} is required")
         elif isinstance(item["input"], dict):
             # What a whole section is wrong about says so itself; the section may hold what is not for logs.
-            complaints.append(f"{path}: {item['msg'].removeprefix('Value error, ')}")
+            place = f"{path}: " if path else ""
+            complaints.append(place + item["msg"].removeprefix("Value error, "))
         else:
             complaints.append(f"{path} = {item['input']!r}: {item['msg']}")
     return "; ".join(complaints)

@@ -109,8 +109,6 @@ class CrawlSettings(Settings):
 
     @model_validator(mode="after")
     def _can_start(self) -> "CrawlSettings":
-        if not (self.seeds or self.category_url or self.apis):
-            raise ValueError("give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with")
         if (self.seeds or self.category_url) and not self.hosts:
             raise ValueError("give crawl.hosts, the hosts whose pages may be crawled")
         if self.category_url is not None and "{cat_id}" not in self.category_url:
@@ -128,6 +126,11 @@ class CrawlSettings(Settings):
             if parts.scheme not in ("http", "https") or not parts.netloc:
                 raise ValueError(f"{url!r} is no http or https address")
         return self
+
+    @property
+    def asks_for_pages(self) -> bool:
+        """Whether there is something to begin with; otherwise it only says how pictures are fetched."""
+        return bool(self.seeds or self.category_url or self.apis)
 
     @property
     def on_embedded_site(self) -> bool:

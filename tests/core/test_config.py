@@ -59,7 +59,7 @@ CRAWL = "contact: a@b.example, staging: x, hosts: {shop.example: {}}"
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        (CRAWL, "crawl: give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with"),
+        (CRAWL, "give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with"),
         (f"{CRAWL}, category_url: 'http://shop.example/list'", "crawl.category_url needs {cat_id}"),
         (f"{CRAWL}, seeds: ['ftp://shop.example/']", "'ftp://shop.example/' is no http or https address"),
         (f"{CRAWL}, seeds: [shop.example]", "'shop.example' is no http or https address"),
@@ -79,6 +79,16 @@ def test_a_crawl_that_cannot_start_is_said(tmp_path: Path, section: str, expecte
         config.load(place)
     assert expected in str(raised.value)
     assert "a-secret" not in str(raised.value)
+
+
+def test_a_crawl_section_may_say_only_how_pictures_are_fetched(tmp_path: Path) -> None:
+    place = tmp_path / "crawl.yaml"
+    place.write_text(
+        f"{MINIMAL}crawl: {{contact: a@b.example, staging: x}}\nimages: {{hosts: {{shop.example: {{}}}}}}\n"
+    )
+    loaded = config.load(place)
+    assert loaded.crawl is not None
+    assert not loaded.crawl.asks_for_pages
 
 
 def test_the_embedded_sites_port_is_put_in_everywhere(tmp_path: Path) -> None:

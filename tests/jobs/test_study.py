@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from jobs import study
+from lib import config
 from lib.errors import UserError
+from tests.conftest import ROOT
 from tests.jobs.killed import kill
 
 SIZES = [32, 48, 64, 80]
@@ -60,3 +62,11 @@ def test_a_study_that_does_not_show_what_it_expects_fails_once_its_page_is_there
     with pytest.raises(UserError, match=r"study cost does not show what .* expects: activation_bytes is"):
         run(described(tmp_path, axes={"images.size": [32, 48, 64]}, expected={"gain": gain}))
     assert (tmp_path / "reports" / "study_cost.html").is_file()
+
+
+def test_trials_of_a_month_leave_the_months_own_tables_and_models_alone(tmp_path: Path) -> None:
+    loaded = config.load(ROOT / "conf/local.yaml", ["registry.uri=http://models.example"])
+    apart = study.of_its_own(loaded, tmp_path)
+    assert apart.storage.warehouse == str(tmp_path / "warehouse")
+    assert apart.registry_store == str(tmp_path)
+    assert apart.train == loaded.train
