@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -74,12 +74,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Written:
-    """One slice of a table as a stage left it."""
+    """One slice of a table as a stage left it.
+
+    Attributes:
+        version: of the table, in which these rows can be read as long as it is not vacuumed; for tracing only.
+    """
 
     table: str
     where: dict[str, str]
     rows: int
     total: str
+    version: int | None = None
 
 
 @dataclass
@@ -107,7 +112,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A finished stage of a month, as kept in manifests/<stage>/<month>.json."""
+    """A finished stage of a month, as kept in manifests/<stage>/<month>.json.
+
+    Attributes:
+        settings: the configuration that its result depends on.
+        configuration: the whole configuration's hash, by which `configuration_path` finds it; '' in older manifests.
+    """
 
     stage: str
     revision: int
@@ -125,6 +135,7 @@ class Manifest:
     code: str
     packages: dict[str, str]
     skipped: bool = False
+    configuration: str = ""
 
 
 def run_stage(
@@ -161,7 +172,7 @@ def run_stage(
     started = time.monotonic()
     outcome = work(key)
     _check_balance(stage, month, outcome)
-    manifest = _manifest(stage, config, month, key, dict(inputs), outcome, time.monotonic() - started)
+    manifest = _manifest(spark, stage, config, month, key, dict(inputs), outcome, time.monotonic() - started)
     _store(warehouse, manifest)
     LOG.info("%s %s: done in %.1f s %s", stage.name, month, manifest.seconds, outcome.exits or "")
     return manifest
@@ -240,6 +251,7 @@ def _check_balance(stage: Stage, month: str, outcome: Outcome) -> None:
 
 
 def _manifest(
+    spark: SparkSession | None,
     stage: Stage,
     config: Config,
     month: str,
@@ -258,14 +270,38 @@ def _manifest(
         settings=stage.settings(config),
         rows_in=outcome.rows_in,
         exits=outcome.exits,
-        written=[asdict(entry) for entry in outcome.written],
+        written=_with_versions(spark, config.storage.warehouse, outcome.written),
         artefacts={kind: made.folder.relative_to(warehouse).as_posix() for kind, made in outcome.artefacts.items()},
         facts=outcome.facts,
         seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         code=code_version(),
         packages=package_versions(),
+        configuration=_keep_configuration(config),
     )
+
+
+def _with_versions(spark: SparkSession | None, warehouse: str, written: Sequence[Written]) -> list[dict[str, Any]]:
+    """The slices, with the versions in which their tables are now."""
+    assert spark is not None or not written
+    names = {entry.table for entry in written}
+    versions = {name: tables.version(spark, warehouse, name) for name in names} if spark is not None else {}
+    return [{**asdict(entry), "version": versions[entry.table]} for entry in written]
+
+
+def _keep_configuration(config: Config) -> str:
+    """Keep the whole configuration once under its hash, which is returned; a secret is never part of it."""
+    text = json.dumps(config.model_dump(mode="json"), ensure_ascii=False, indent=1, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    place = configuration_path(config.storage.warehouse, digest)
+    if not place.is_file():
+        artefacts.write_whole(place, text)
+    return digest
+
+
+def configuration_path(warehouse: str, digest: str) -> Path:
+    """Where the configuration of that hash is kept, as JSON."""
+    return Path(warehouse) / "manifests" / "configurations" / f"{digest}.json"
 
 
 def _store(warehouse: str, manifest: Manifest) -> None:

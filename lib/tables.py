@@ -141,11 +141,21 @@ def append_round(frame: DataFrame, warehouse: str, table: Table, transaction: st
 
 def last_round(spark: SparkSession, warehouse: str, table: Table, transaction: str) -> int:
     """The largest round ever appended for the transaction, be its rows still there or not; 0: none."""
+    found = _snapshot(spark, path(warehouse, table)).transactions()
+    number = found.get(f"{table.name}/{transaction}")
+    return int(number.get()) if number.isDefined() else 0
+
+
+def version(spark: SparkSession, warehouse: str, name: str) -> int:
+    """The newest version of the table of that name."""
+    return int(_snapshot(spark, str(Path(warehouse).resolve() / name)).version())
+
+
+def _snapshot(spark: SparkSession, folder: str) -> Any:
+    """Delta's own object for the newest state of a table; asking it runs no Spark job."""
     delta: Any = spark._jvm
-    log = delta.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path(warehouse, table))
-    found = log.update(False, delta.scala.Option.empty(), delta.scala.Option.empty()).transactions()
-    version = found.get(f"{table.name}/{transaction}")
-    return int(version.get()) if version.isDefined() else 0
+    log = delta.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, folder)
+    return log.update(False, delta.scala.Option.empty(), delta.scala.Option.empty())
 
 
 def fingerprint(spark: SparkSession, warehouse: str, table: Table, **where: str) -> Fingerprint:

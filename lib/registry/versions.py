@@ -5,6 +5,7 @@ A version's source is its artefact's folder; nothing is uploaded anywhere.
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from lib.errors import UserError
 NAME = "catmatch"
 CANDIDATE, CHAMPION = "candidate", "champion"
 EXPERIMENT = "catmatch"
+# File of the SQLite store in the local folder.
+STORE = "mlflow.db"
 # MLflow refuses longer values of a parameter.
 LONGEST_PARAMETER = 6000
 
@@ -33,7 +36,7 @@ def store_uri(state: str) -> str:
         return state
     folder = Path(state).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    return f"sqlite:///{folder / STORE}"
 
 
 def register(
@@ -128,6 +131,40 @@ def advance_alias(state: str, alias: str, version: str, name: str = NAME) -> Non
     """
     if int(_aliases(_client(state), name).get(alias, 0)) < int(version):
         set_alias(state, alias, version, name)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version.
+
+    Attributes:
+        number: as MLflow counts them.
+        month: the month that it was trained on, 'YYYY-MM'.
+        folder: its artefact.
+        aliases: those that name it, sorted.
+    """
+
+    number: str
+    month: str
+    folder: Path
+    aliases: tuple[str, ...]
+
+
+def versions(state: str, name: str = NAME) -> list[Version]:
+    """All versions of the model, oldest first; none where no store or model has been made yet."""
+    if "://" not in state and not (Path(state) / STORE).is_file():
+        return []
+    client = _client(state)
+    named: dict[str, list[str]] = {}
+    for alias, number in sorted(_aliases(client, name).items()):
+        named.setdefault(str(number), []).append(alias)
+    found = [
+        Version(
+            str(one.version), str(one.tags.get("month", "")), Path(one.source), tuple(named.get(str(one.version), ()))
+        )
+        for one in _versions(client, name)
+    ]
+    return sorted(found, key=lambda one: int(one.number))
 
 
 def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: str = NAME) -> None:
