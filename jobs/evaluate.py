@@ -1,4 +1,4 @@
-"""Measure a month's model; writes `metrics` and the version's MLflow figures, never the model.
+"""Measure a month's model; writes `metrics`, its thresholds and the version's MLflow figures, never the model.
 
 spark-submit jobs/evaluate.py --conf conf/local.yaml --month 2026-01
 """
@@ -12,7 +12,7 @@ from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from schemas.metrics import METRICS
 
-STAGE = Stage("evaluate", revision=2, config_keys=("evaluate",))
+STAGE = Stage("evaluate", revision=3, config_keys=("evaluate", "routing"))
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
@@ -28,7 +28,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     shards = manifest.artefact_of(warehouse, "shards", month, "shards")
     inputs = inputs_of(spark, warehouse, month, version, shards)
 
-    def work(key: str) -> Outcome:  # noqa: ARG001 no artefact
+    def work(key: str) -> Outcome:  # noqa: ARG001 thresholds have a key of their own
         outcome = Outcome()
         headline = MonthEvaluation(spark, config, month, version, shards, outcome).run()
         state = config.registry_store

@@ -17,7 +17,7 @@ from lib.session import open_session
 from schemas.predictions import PREDICTIONS
 from schemas.tokens import TOKENS
 
-STAGE = Stage("score", revision=2, config_keys=())
+STAGE = Stage("score", revision=3, config_keys=())
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False, model: str | None = None) -> Manifest:
@@ -30,6 +30,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False, mo
     tokens = tables.fingerprint(spark, warehouse, TOKENS, month=month)
     seen = pictures.fingerprint(spark, warehouse, month, scoring.picture)
     inputs = {"tokens": str(tokens), "model": scoring.content, "version": scoring.version, **seen}
+    inputs["thresholds"] = scoring.routing
 
     def work(key: str) -> Outcome:  # noqa: ARG001 no artefact
         outcome = month_scores.score_month(spark, warehouse, month, scoring)

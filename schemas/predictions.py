@@ -4,6 +4,9 @@ from pyspark.sql.types import ArrayType, BooleanType, FloatType, StringType, Str
 
 from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 
+# Whether an offer's category goes unseen, or a person looks at it.
+AUTOMATIC, REVIEW = "automatic", "review"
+
 PREDICTIONS = Table(
     name="predictions",
     row="one product's most probable categories by one model version",
@@ -29,10 +32,15 @@ PREDICTIONS = Table(
                 nullable=False,
             ),
             column("with_picture", BooleanType(), "whether the model saw a picture of it", nullable=False),
+            column("route", StringType(), "automatic, or review: too unsure to go unseen", nullable=False),
         ]
     ),
     write_mode=WriteMode.REPLACE,
     slice=("month", "batch", "model_version"),
-    checks={**MONTH_CHECK, "confidence_is_a_probability": "confidence BETWEEN 0 AND 1"},
+    checks={
+        **MONTH_CHECK,
+        "confidence_is_a_probability": "confidence BETWEEN 0 AND 1",
+        "route_is_known": f"route IN ('{AUTOMATIC}', '{REVIEW}')",
+    },
     retention="12 months",
 )

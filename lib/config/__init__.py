@@ -18,11 +18,13 @@ from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Te
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
+from lib.config.routing import RoutingSettings
 from lib.errors import UserError
 
 __all__ = [
     "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "HostSettings", "ImageFeaturesSettings",
-    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "Seconds", "SiteFaults", "SiteSettings",
+    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "RoutingSettings", "Seconds", "SiteFaults",
+    "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
@@ -494,6 +496,7 @@ class Config(Settings):
     backbone: BackboneSettings = BackboneSettings()
     image_features: ImageFeaturesSettings = ImageFeaturesSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    routing: RoutingSettings = RoutingSettings()
     score: ScoreSettings = ScoreSettings()
     report: ReportSettings = ReportSettings()
     model: ModelSettings = ModelSettings()

@@ -113,6 +113,11 @@ def describe(found: Artefact) -> Description:
         raise UserError(f"{found.path(MODEL)} does not describe a model ({error!r}); train again") from None
 
 
+def cat_ids(found: Artefact) -> list[str]:
+    """The category of each of a model's labels; the file's hash is the caller's to check (`Artefact.verify`)."""
+    return [str(entry["cat_id"]) for entry in _json(found, LABEL_MAP)]
+
+
 def model_json(
     architecture: Architecture, temperature: float, tokenizer: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> str:

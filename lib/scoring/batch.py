@@ -19,6 +19,7 @@ from lib.config import TextSettings
 from lib.errors import UserError
 from lib.evaluation.record import entropy_of, softmax, top_labels
 from lib.scoring.predictor import Predictor, worker_predictor
+from lib.scoring.thresholds import routed
 from lib.text.normalize import normalize
 from lib.text.tokenizers import Tokenizer, TokenizerSettings
 from lib.text.tokenizers import load as load_tokenizer
@@ -31,7 +32,7 @@ TEXT_COLUMNS = ("name", "category")
 PICTURE = "picture"
 # Malls have few categories: most rows repeat one that was just tokenized.
 REMEMBERED_CATEGORIES = 10_000
-ANSWER_COLUMNS = ("cat_id", "path", "confidence", "entropy", "top", "with_picture")
+ANSWER_COLUMNS = ("cat_id", "path", "confidence", "entropy", "top", "with_picture", "route")
 ANSWER = StructType([PREDICTIONS.struct[name] for name in ANSWER_COLUMNS])
 STRINGS = pa.list_(pa.field("element", pa.string(), nullable=False))
 TOP_ENTRY = pa.struct([pa.field("cat_id", pa.string()), pa.field("probability", pa.float32())])
@@ -46,11 +47,13 @@ class Scorer:
         folder: the model's artefact, readable from every worker.
         batch_size: rows the model labels at once.
         threads: TensorFlow threads of a worker.
+        thresholds: by label, the confidence from which on an answer goes unseen; None: none does.
     """
 
     folder: str
     batch_size: int
     threads: int
+    thresholds: tuple[float, ...] | None = None
 
     def score_tokens(self, rows: DataFrame, kept: Sequence[str]) -> DataFrame:
         """Label rows that have TOKEN_COLUMNS, made by the model's own tokenizer, and perhaps PICTURE.
@@ -154,7 +157,8 @@ def _mapper(
             pictures = batch.column(PICTURE) if PICTURE in batch.schema.names else None
             said = answers(predictor, texts_of(predictor, batch), pictures, scorer.batch_size)
             seen = pa.array(np.zeros(batch.num_rows, bool)) if pictures is None else pictures.is_valid()
-            found = {**_columns(predictor, said), "with_picture": seen}
+            routes = routed(scorer.thresholds, said.top[:, 0], said.probability[:, 0])
+            found = {**_columns(predictor, said), "with_picture": seen, "route": pa.array(routes, pa.string())}
             columns = [*(batch.column(name) for name in kept), *found.values()]
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, *found])
 
@@ -177,7 +181,7 @@ def _tokenized(predictor: Predictor, batch: pa.RecordBatch) -> Texts:
 
 
 def _columns(predictor: Predictor, said: Answers) -> dict[str, pa.Array]:
-    """ANSWER as Arrow columns, but for the last."""
+    """ANSWER as Arrow columns, but for the last two."""
     best = said.top[:, 0]
     cat_ids, paths = predictor.cat_ids, predictor.paths
     confidence = np.minimum(said.probability[:, 0], np.float32(1))

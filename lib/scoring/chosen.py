@@ -1,5 +1,6 @@
 """Which model scores: an alias, a version or a folder, checked to be whole before any task starts."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from lib.config import Config
 from lib.model import saved
 from lib.model.architecture import Picture
 from lib.registry import resolve
+from lib.scoring import thresholds
 from lib.scoring.batch import Scorer, model_tokenizer, text_settings
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Chosen:
         content: hash of the artefact's files.
         tokenizer: the `text` section it was trained with, and "key".
         picture: what it sees of pictures; None for a model of texts.
+        routing: content of its thresholds; 'none' where it has none.
         scorer: what scores on Spark.
     """
 
@@ -30,6 +35,7 @@ class Chosen:
     content: str
     tokenizer: dict[str, Any]
     picture: Picture | None
+    routing: str
     scorer: Scorer
 
     def check_tokenizer(self) -> None:
@@ -58,5 +64,12 @@ def choose(config: Config, model: str) -> Chosen:
     saved.check_is_model(found)
     found.verify()
     described = saved.describe(found)
-    scorer = Scorer(str(folder.resolve()), config.score.batch_size, config.score.threads)
-    return Chosen(folder, version, found.content, described.tokenizer, described.architecture.picture, scorer)
+    kept = thresholds.find(config.storage.warehouse, found, config.routing)
+    limits = None if kept is None else thresholds.read(kept, saved.cat_ids(found))
+    if kept is None:
+        LOG.warning("%s", thresholds.without(folder, found.month))
+    scorer = Scorer(str(folder.resolve()), config.score.batch_size, config.score.threads, limits)
+    return Chosen(
+        folder, version, found.content, described.tokenizer, described.architecture.picture,
+        "none" if kept is None else kept.content, scorer,
+    )  # fmt: skip

@@ -18,7 +18,7 @@ from lib.evaluation.replacement import merged, merged_labels, successor
 from lib.evaluation.sample import Sample, draw, labels_of, learnable
 from lib.manifest import Outcome
 from lib.model.saved import describe
-from lib.scoring import pictures, recorded
+from lib.scoring import pictures, recorded, thresholds
 from lib.scoring.predictor import Predictor, check_same_tokens, shared_predictor
 from schemas.metrics import METRICS
 from schemas.taxonomy import TAXONOMY
@@ -124,10 +124,20 @@ class MonthEvaluation:
             seen, self.hierarchy, cat_ids, self.settings.thresholds, self.settings.bootstrap_rounds
         )
         self.outcome.facts["figures"][split] = figures.headline(found)
+        if split == "validation":
+            self._learn_thresholds(seen[MAIN_HEAD])
         if split == "test":
             main = seen[MAIN_HEAD]
             self.outcome.facts["test"] = figures.split_facts(main, self.hierarchy, cat_ids, paths, self.settings.worst)
         return found
+
+    def _learn_thresholds(self, seen: Predictions) -> None:
+        """Keep from which confidence on the model's answers may go unseen."""
+        routing, predictor = self.config.routing, self.predictor
+        made = thresholds.thresholds_of(seen, self.hierarchy, predictor.cat_ids, predictor.paths, routing)
+        kept = thresholds.store(self.warehouse, self.version.artefact, routing, made)
+        self.outcome.artefacts["thresholds"] = kept
+        self.outcome.facts["routing"] = dict(kept.facts)
 
     def _sample(self) -> Sample:
         tokens = tables.read(self.spark, self.warehouse, TOKENS, month=self.month)

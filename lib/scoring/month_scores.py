@@ -11,7 +11,7 @@ from lib.manifest import Outcome
 from lib.scoring.chosen import Chosen
 from lib.scoring.pictures import with_pictures
 from lib.sources.latest import latest_products
-from schemas.predictions import PREDICTIONS
+from schemas.predictions import AUTOMATIC, PREDICTIONS, REVIEW
 from schemas.products import PRODUCTS
 from schemas.tokens import TOKENS
 
@@ -45,23 +45,34 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
         outcome.wrote(PREDICTIONS, where, written)
         total += written.rows
     outcome.exits = {"predictions": total}
-    outcome.facts |= confidences(tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=chosen.version))
+    predictions = tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=chosen.version)
+    outcome.facts |= confidences(predictions) | {"thresholds": chosen.routing}
     return outcome
 
 
 def confidences(predictions: DataFrame) -> dict[str, Any]:
-    """Mean confidence, mean entropy, products with a picture, and products in each tenth of confidence."""
+    """Mean confidence, mean entropy, products with a picture, products in each tenth of confidence and of each route.
+
+    The precision to expect of automatic answers is their mean confidence: it is calibrated.
+    """
     tenth = F.least(F.floor(F.col("confidence") * TENTHS), F.lit(TENTHS - 1))
+    automatic = F.col("route") == AUTOMATIC
     row = predictions.agg(
         F.avg("confidence").alias("mean_confidence"),
         F.avg("entropy").alias("mean_entropy"),
         F.count_if("with_picture").alias("with_picture"),
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(automatic).alias("automatic"),
+        F.avg(F.when(automatic, F.col("confidence"))).alias("expected_precision"),
         *(F.count_if(tenth == step).alias(f"tenth_{step}") for step in range(TENTHS)),
     ).collect()[0]
     return {
         "mean_confidence": float(row["mean_confidence"] or 0),
         "mean_entropy": float(row["mean_entropy"] or 0),
         "with_picture": int(row["with_picture"]),
+        "routes": {AUTOMATIC: row["automatic"], REVIEW: row["rows"] - row["automatic"]},
+        "automatic_share": row["automatic"] / max(row["rows"], 1),
+        "expected_precision": row["expected_precision"],
         "by_tenth_of_confidence": [int(row[f"tenth_{step}"]) for step in range(TENTHS)],
     }
 

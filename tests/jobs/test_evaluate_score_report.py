@@ -15,7 +15,7 @@ from jobs import evaluate, report, score
 from lib import artefact as artefacts
 from lib import tables
 from lib.artefact import Artefact, ArtefactWriter
-from lib.config import Config, load
+from lib.config import Config, RoutingSettings, load
 from lib.errors import UserError
 from lib.evaluation.peer import PEER_VERSION
 from lib.manifest import Manifest, Outcome, Stage, run_stage
@@ -79,6 +79,8 @@ def _settings(root: Path) -> dict[str, object]:
         "storage": {name: str(root / name) for name in ("warehouse", "state", "reports")},
         "market": {**market, "deliveries": str(root / "deliveries")},
         "evaluate": {"bootstrap_rounds": 100, "peer": True, "thresholds": [0.0, 0.5]},
+        # Six rows of six right: their bound is .689.
+        "routing": {"precision": 0.65, "min_predictions": 5},
     }
 
 
@@ -214,7 +216,7 @@ def test_month_without_a_model_is_refused(prepared: Prepared) -> None:
         evaluate.run(prepared.spark, prepared.config, "2025-01")
 
 
-def test_month_is_scored_once(prepared: Prepared) -> None:
+def test_month_is_scored_once(prepared: Prepared, evaluated: Manifest) -> None:
     done = score.run(prepared.spark, prepared.config, MONTH)
     assert (done.rows_in, done.exits) == (13, {"predictions": 13})
     warehouse = prepared.config.storage.warehouse
@@ -226,7 +228,25 @@ def test_month_is_scored_once(prepared: Prepared) -> None:
     assert first["top"][0]["probability"] == pytest.approx(first["confidence"])
     assert len(first["top"]) == 3
     assert sum(done.facts["by_tenth_of_confidence"]) == 13
+    # Of two rows a leaf the root's threshold holds, which is the lowest confidence of validation.
+    limit = min(said[f"a:train{i}"]["confidence"] for i in range(6))
+    routes = {name: "automatic" if row["confidence"] >= limit else "review" for name, row in said.items()}
+    assert {name: row["route"] for name, row in said.items()} == routes
+    assert done.facts["routes"]["automatic"] == list(routes.values()).count("automatic") >= 6
+    assert sum(done.facts["routes"].values()) == 13
+    sure = [row["confidence"] for row in rows if row["route"] == "automatic"]
+    assert done.facts["expected_precision"] == pytest.approx(sum(sure) / len(sure))
     assert score.run(prepared.spark, prepared.config, MONTH).skipped
+
+
+def test_other_targets_than_were_evaluated_send_all_to_review(
+    prepared: Prepared, evaluated: Manifest, caplog: pytest.LogCaptureFixture
+) -> None:
+    stricter = prepared.config.model_copy(update={"routing": RoutingSettings(precision=0.99)})
+    done = score.run(prepared.spark, stricter, MONTH)
+    assert done.facts["routes"] == {"automatic": 0, "review": 13}
+    assert (done.facts["expected_precision"], done.facts["thresholds"]) == (None, "none")
+    assert f"run jobs/evaluate.py --month {MONTH}" in caplog.text
 
 
 def test_page_of_the_month_is_written_and_escaped(prepared: Prepared, evaluated: Manifest) -> None:

@@ -94,7 +94,7 @@ def test_parquet_without_ids_is_numbered_and_written_as_parquet(
         "row-0": "100",
         "row-1": "101",
     }
-    assert list(labelled.columns) == ["product_id", "cat_id", "path", "confidence", "entropy", "top"]
+    assert list(labelled.columns) == ["product_id", "cat_id", "path", "confidence", "entropy", "top", "route"]
     rejected = pd.read_parquet(sorted((tmp_path / "out" / "rejects").glob("*.parquet")))
     assert rejected["reason"].tolist() == ["no_name"]
 
