@@ -9,6 +9,8 @@ CONF ?= conf/local.yaml
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(LOCK)
+AIRFLOW := .venv-airflow
+AIRFLOW_READY := $(AIRFLOW)/.ready
 BENCHMARKS := $(filter-out result synthetic watched workers,$(basename $(notdir $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py)))))
 
 export PYTHONPATH := $(CURDIR)
@@ -16,7 +18,7 @@ export PYSPARK_PYTHON := $(CURDIR)/$(VENV)/bin/python
 export SPARK_LOCAL_IP := 127.0.0.1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: help venv run month test soak lint format tables bench lock clean
+.PHONY: help venv airflow airflow-demo run month test soak lint format tables bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +40,16 @@ $(READY): requirements/$(LOCK).lock requirements/installer.lock requirements/jar
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
+airflow: $(AIRFLOW_READY) ## install Airflow, in an environment of its own
+
+$(AIRFLOW_READY): requirements/airflow.lock | $(READY)
+	$(PYTHON) -m venv $(AIRFLOW)
+	$(VENV)/bin/uv pip sync --quiet --python $(AIRFLOW)/bin/python --require-hashes requirements/airflow.lock
+	@touch $@
+
+airflow-demo: $(READY) $(AIRFLOW_READY) ## two months of a small market by Airflow, on a Spark cluster of this machine
+	$(RUN) jobs/airflow_demo.py
+
 run: $(READY) ## three months of the embedded market, from offers to a report
 	$(RUN) jobs/month.py --conf conf/local.yaml --months 3
 
@@ -47,10 +59,10 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 
 # Two processes, each with a Spark session of its own: half of the time goes to waiting for servers, workers and kills.
 # What a file makes for its tests is made once, so a file stays whole.
-test: $(READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
+test: $(READY) $(AIRFLOW_READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
 	$(RUN) -m pytest -q -n 2 --dist loadfile $(TESTS)
 
-soak: $(READY) ## what is too long for make test: killed crawls and trainings, clusters, 2 and 4 million offers, ten long epochs
+soak: $(READY) $(AIRFLOW_READY) ## what is too long for make test: killed crawls and trainings, clusters, 2 and 4 million offers, ten long epochs
 	$(RUN) -m pytest -q -s -m soak
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/scale.py
@@ -77,6 +89,7 @@ bench-%: $(READY)
 lock: $(READY) ## resolve pyproject.toml anew into requirements/*.lock (hashed, no URLs)
 	$(VENV)/bin/uv pip compile $(COMPILE) requirements/installer.in -o requirements/installer.lock
 	$(VENV)/bin/uv pip compile $(COMPILE) pyproject.toml --extra cpu --extra dev -o requirements/pipeline.lock
+	$(VENV)/bin/uv pip compile $(COMPILE) requirements/airflow.in --override requirements/airflow-overrides.in -o requirements/airflow.lock
 	grep -E '^[a-z]' requirements/pipeline.lock | sed 's/ .*//' | grep -v '^tensorflow-cpu' > $(VENV)/pins.txt
 	$(VENV)/bin/uv pip compile $(COMPILE) pyproject.toml --extra gpu --extra dev -c $(VENV)/pins.txt -o requirements/gpu.lock
 

@@ -1,0 +1,160 @@
+"""The tasks that the DAGs are made of: a spark-submit for each stage, as conf/airflow.toml says, and the verdict."""
+
+import json
+import logging
+import os
+import tomllib
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import BaseOperator, CronPartitionTimetable, Param, TriggerRule, chain, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from on_call import EVERY_TASK, TASKS
+
+LOG = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parent.parent
+CONNECTION = "catmatch_spark"
+MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
+
+# The month of a run: what it was triggered with, else its partition (2026-01, or 2026-01-31 of which the month counts).
+MONTH = "{{ params.month or (partition_key or '')[:7] }}"
+
+OFFERS = ("market", "crawl", "ingest", "images", "image_features", "tokenize")
+LEARNING = ("vocabulary", "word2vec", "normalize", "shards", "train", "evaluate", "validation_set", "drift", "promote")
+
+# After tasks that may be red: the catalogue is labelled by the champion all the same.
+ALWAYS = TriggerRule.ALL_DONE
+
+
+def _settings() -> dict[str, Any]:
+    """conf/airflow.toml, with the file that CATMATCH_AIRFLOW names laid over it."""
+    settings = tomllib.loads((ROOT / "conf" / "airflow.toml").read_text(encoding="utf-8"))
+    if over := os.environ.get("CATMATCH_AIRFLOW"):
+        _lay_over(settings, tomllib.loads((ROOT / over).read_text(encoding="utf-8")))
+    return settings
+
+
+def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict):
+            _lay_over(below.setdefault(key, {}), value)
+        else:
+            below[key] = value
+
+
+SETTINGS = _settings()
+
+
+def _place(path: str) -> str:
+    """A path as a task gets it: relative ones are this checkout's."""
+    elsewhere = "://" in path or path.startswith(("/", "./"))
+    return path if elsewhere else str(ROOT / path)
+
+
+def _publish_connection() -> None:
+    """The operator takes its master from a connection only: this one says what conf/airflow.toml says."""
+    master = {"conn_type": "spark", "host": SETTINGS["spark"]["master"]}
+    os.environ.setdefault(f"AIRFLOW_CONN_{CONNECTION.upper()}", json.dumps(master))
+
+
+_publish_connection()
+
+
+@dataclass(frozen=True)
+class Tries:
+    """How often a task is tried and how long a try may take."""
+
+    retries: int
+    retry_minutes: float
+    timeout_minutes: float
+
+    @classmethod
+    def of(cls, name: str) -> "Tries":
+        """As [stages.default] says, but for what [stages.<name>] says."""
+        stages = SETTINGS["stages"]
+        return cls(**{**stages["default"], **stages.get(name, {})})
+
+    def arguments(self) -> dict[str, Any]:
+        """As an operator takes them."""
+        return {
+            "retries": self.retries,
+            "retry_delay": timedelta(minutes=self.retry_minutes),
+            "execution_timeout": timedelta(minutes=self.timeout_minutes),
+        }
+
+
+def stage(name: str, *options: str, **operator: Any) -> SparkSubmitOperator:
+    """The task of jobs/<name>.py with further options of the job."""
+    spark = SETTINGS["spark"]
+    python = _place(spark["python"])
+    return SparkSubmitOperator(
+        task_id=name,
+        doc_md=doc(name),
+        conn_id=CONNECTION,
+        spark_binary=_place(spark["submit"]),
+        deploy_mode=spark["deploy_mode"],
+        name=f"catmatch {name} {MONTH}",
+        conf={"spark.pyspark.python": python, "spark.pyspark.driver.python": python, **spark["conf"]},
+        env_vars={"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python, **SETTINGS["environment"]},
+        py_files=_place(spark["py_files"]) if spark["py_files"] else None,
+        archives=_place(spark["archives"]) if spark["archives"] else None,
+        files=_place(spark["files"]) if spark["files"] else None,
+        application=f"{_place(spark['jobs'])}/{name}.py",
+        application_args=["--conf", _place(SETTINGS["conf"]), "--month", MONTH, *options],
+        pool=SETTINGS["pool"],
+        **Tries.of(name).arguments(),
+        **operator,
+    )
+
+
+def doc(name: str) -> str:
+    """What the person on call reads beside the task."""
+    what, when_red = TASKS[name]
+    return f"{what}\n\n**Red?** {when_red}\n{EVERY_TASK}"
+
+
+def present(names: tuple[str, ...]) -> list[str]:
+    """Those of the tasks that the configuration has sections for."""
+    return [name for name in names if name not in SETTINGS["left_out"]]
+
+
+def retraining(*promotion: str) -> list[BaseOperator]:
+    """A whole month, one task after the other; score and report run whatever became of the candidate.
+
+    Args:
+        promotion: further options of jobs/promote.py.
+    """
+    tasks = [stage(name) for name in present((*OFFERS, *LEARNING[:-1]))]
+    tasks += [stage("promote", *promotion), stage("score", trigger_rule=ALWAYS), stage("review")]
+    tasks += [stage("report", trigger_rule=ALWAYS)]
+    chain(*tasks)
+    return tasks
+
+
+@task(task_id="promotion_verdict", doc_md=doc("promotion_verdict"), retries=0)
+def promotion_verdict(month: str) -> None:
+    """Skip or fail, by `verdict`, where the month's candidate was kept back."""
+    manifest = Path(_place(SETTINGS["warehouse"])) / "manifests" / "promote" / f"{month}.json"
+    facts = json.loads(manifest.read_text(encoding="utf-8"))["facts"]
+    LOG.info("%s: %s", facts["decision"], facts["words"])
+    if facts["decision"] == "kept":
+        raise (AirflowFailException if SETTINGS["verdict"] == "fail" else AirflowSkipException)(facts["words"])
+
+
+def partitioned(name: str, key_format: str) -> CronPartitionTimetable:
+    """A DAG's schedule: each run is for the month, or day, before the hour that it starts at."""
+    schedule = SETTINGS["schedule"]
+    return CronPartitionTimetable(schedule[name], timezone=schedule["timezone"], run_offset=-1, key_format=key_format)
+
+
+def month_parameter(*, required: bool = False) -> dict[str, Param]:
+    """The month that a run is triggered with by hand; one of the schedule has its partition's."""
+    wanted = "the month to work on, YYYY-MM"
+    if required:
+        return {"month": Param(type="string", pattern=MONTH_PATTERN, description=wanted)}
+    description = f"{wanted}; empty: that of the run's partition"
+    return {"month": Param(None, type=["null", "string"], pattern=MONTH_PATTERN, description=description)}
