@@ -35,7 +35,7 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         outcome.wrote(TAXONOMY, where, tables.write(taxonomy_frame(spark, leaves, month), warehouse, TAXONOMY, where))
         labels = assign(spark, warehouse, month, set(living(leaves).values()))
         made = normalise(window.tokens, leaves, settings)
-        facts = {"months": list(window.months), **summary(made.table)}
+        facts = {"months": list(window.months), **summary(made.table), **window.facts()}
 
         def build(writer: ArtefactWriter) -> None:
             pq.write_table(made.table, writer.file("categories.parquet"))

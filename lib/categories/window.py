@@ -1,11 +1,16 @@
-"""The tokens of a training window: the month and those before it, each month's latest row per product."""
+"""The tokens of a training window: the month and those before it, each month's latest row per product.
+
+Train rows carry the labels that people gave them (lib/categories/answers.py), where they gave any.
+"""
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from lib import months, tables
+from lib.categories.answers import Corrections
 from lib.errors import UserError
 from lib.sources.latest import latest_products
 from schemas.tokens import TOKENS
@@ -19,13 +24,21 @@ class TokenWindow:
 
     Attributes:
         months: those of the window that have tokens, in order; the last is the month asked for.
-        tokens: their rows, one per month and product.
-        fingerprints: 'tokens <month>' -> content, for a stage's inputs.
+        tokens: their rows, one per month and product, as training takes them.
+        fingerprints: content of what they follow from, for a stage's inputs.
+        delivered: the same rows before people's work was applied.
+        corrections: people's work.
     """
 
     months: tuple[str, ...]
     tokens: DataFrame
     fingerprints: dict[str, str]
+    delivered: DataFrame
+    corrections: Corrections
+
+    def facts(self) -> dict[str, Any]:
+        """What people's work changed; empty where there was none."""
+        return self.corrections.facts(self.delivered)
 
 
 def token_window(spark: SparkSession, warehouse: str, month: str, count: int) -> TokenWindow:
@@ -40,8 +53,10 @@ def token_window(spark: SparkSession, warehouse: str, month: str, count: int) ->
     present = tuple(m for m, seen in found.items() if seen.rows)
     if len(present) < count:
         LOG.info("window of %s: %d of %d months have tokens", month, len(present), count)
-    rows = tables.read(spark, warehouse, TOKENS, month=present)
-    return TokenWindow(present, latest_products(rows), {f"tokens {m}": str(found[m]) for m in present})
+    delivered = latest_products(tables.read(spark, warehouse, TOKENS, month=present))
+    corrections = Corrections.of(spark, warehouse, month)
+    fingerprints = {f"tokens {m}": str(found[m]) for m in present} | corrections.fingerprints()
+    return TokenWindow(present, corrections.applied(delivered), fingerprints, delivered, corrections)
 
 
 def check_tokenizer(window: TokenWindow) -> str:

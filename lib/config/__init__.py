@@ -18,13 +18,14 @@ from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Te
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
+from lib.config.review import ReviewSettings
 from lib.config.routing import RoutingSettings
 from lib.errors import UserError
 
 __all__ = [
     "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "HostSettings", "ImageFeaturesSettings",
-    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "RoutingSettings", "Seconds", "SiteFaults",
-    "SiteSettings",
+    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "ReviewSettings", "RoutingSettings", "Seconds",
+    "SiteFaults", "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
@@ -507,6 +508,7 @@ class Config(Settings):
     feed: FeedSettings = FeedSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     launch: LaunchSettings = LaunchSettings()
+    review: ReviewSettings = ReviewSettings()
 
     @model_validator(mode="after")
     def _crawl_has_an_end(self) -> "Config":

@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from lib import artefact, manifest, months, tables
 from lib.errors import UserError
+from lib.images.thumbnails import thumbnails
 from lib.manifest import Manifest
-from lib.report.thumbnails import thumbnails
 from schemas.metrics import METRICS
 from schemas.rejects import REJECTS
 

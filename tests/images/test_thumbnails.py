@@ -8,7 +8,7 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from lib import tables
-from lib.report.thumbnails import SIZE, thumbnails
+from lib.images.thumbnails import SIZE, thumbnails
 from schemas.images import IMAGES
 
 MONTH, BATCH = "2026-01", "2026-01-05"
