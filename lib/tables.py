@@ -11,7 +11,8 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -286,6 +287,61 @@ def merge(frame: DataFrame, warehouse: str, table: Table, where: Slice | None = 
             (changing if table.merge_on else changing.whenNotMatchedInsertAll()).execute()
 
         _committed(change, table)
+
+
+def delete_months(spark: SparkSession, warehouse: str, table: Table, months: Sequence[str]) -> None:
+    """Delete all rows of the months; the files that held them stay until `vacuum`."""
+    listed = ", ".join(map(_literal, months))
+    stored = DeltaTable.forPath(spark, path(warehouse, table))
+    _committed(lambda: stored.delete(f"`month` IN ({listed})"), table)
+
+
+def delete_rows(keys: DataFrame, warehouse: str, table: Table) -> None:
+    """Delete the rows with the given keys.
+
+    Args:
+        keys: the table's key columns, distinct.
+    """
+    same = " AND ".join(f"old.`{name}` = gone.`{name}`" for name in table.key)
+
+    def commit() -> None:
+        stored = DeltaTable.forPath(keys.sparkSession, path(warehouse, table)).alias("old")
+        stored.merge(keys.alias("gone"), same).whenMatchedDelete().execute()
+
+    _committed(commit, table)
+
+
+def optimize(spark: SparkSession, warehouse: str, table: Table) -> tuple[int, int]:
+    """Put small files together; returns how many went and how many came. No fingerprint changes."""
+    stored = DeltaTable.forPath(spark, path(warehouse, table))
+    done = _committed(lambda: stored.optimize().executeCompaction(), table)
+    metrics = done.select("metrics.numFilesRemoved", "metrics.numFilesAdded").collect()[0]
+    return int(metrics[0]), int(metrics[1])
+
+
+def vacuum(spark: SparkSession, warehouse: str, table: Table, hours: int) -> None:
+    """Remove data files that no version of the last `hours` needs."""
+    with _few_listing_tasks(spark):
+        DeltaTable.forPath(spark, path(warehouse, table)).vacuum(hours)
+
+
+def vacuumed(spark: SparkSession, warehouse: str, table: Table, hours: int) -> list[str]:
+    """The files that `vacuum` would remove, as Delta names them: a thousand at most."""
+    place = path(warehouse, table).replace("`", "``")
+    with _few_listing_tasks(spark):
+        return [str(row[0]) for row in spark.sql(f"VACUUM delta.`{place}` RETAIN {hours} HOURS DRY RUN").collect()]
+
+
+@contextmanager
+def _few_listing_tasks(spark: SparkSession) -> Iterator[None]:
+    """Delta lists a partitioned table by 10,000 tasks, which takes minutes on few cores, unless told otherwise."""
+    name = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+    before = spark.conf.get(name)
+    spark.conf.set(name, str(spark.sparkContext.defaultParallelism))
+    try:
+        yield
+    finally:
+        spark.conf.set(name, str(before))
 
 
 def _committed(commit: Callable[[], Value], table: Table) -> Value:

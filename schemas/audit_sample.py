@@ -22,5 +22,4 @@ AUDIT_SAMPLE = Table(
     write_mode=WriteMode.WRITE_ONCE,
     slice=("month",),
     checks={**MONTH_CHECK, "stands_for_itself_at_least": "weight >= 1"},
-    retention="for ever",
 )

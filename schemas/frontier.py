@@ -55,5 +55,5 @@ FRONTIER = Table(
         "requested_at": "coalesce(new.requested_at, old.requested_at)",
     },
     merge_when="new.round > old.round",
-    retention="12 months",
+    keep_months=12,
 )

@@ -26,5 +26,5 @@ IMAGE_FEATURES = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month", "backbone"),
     checks=MONTH_CHECK,
-    retention="12 months",
+    keep_months=12,
 )

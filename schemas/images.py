@@ -22,5 +22,5 @@ IMAGES = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month", "batch"),
     checks={**MONTH_CHECK, "a_picture_or_a_reason": "(image IS NULL) = (reason IS NOT NULL)"},
-    retention="12 months",
+    keep_months=12,
 )

@@ -23,6 +23,5 @@ LABELS = Table(
     # Two runs at once: neither may take an id the other has given, nor give a leaf a second id.
     merge_on="old.label_id = new.label_id OR old.cat_id = new.cat_id",
     merge_when="old.retired_month IS NULL AND new.retired_month IS NOT NULL",
-    retention="for ever",
     partitioned=False,
 )

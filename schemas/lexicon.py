@@ -18,5 +18,5 @@ LEXICON = Table(
     ),
     write_mode=WriteMode.MERGE,
     slice=("tokenizer_key",),
-    retention="while a product of the last keep_months contains the eojeol",
+    kept_while="while a kept product contains the eojeol",
 )

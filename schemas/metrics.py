@@ -28,5 +28,4 @@ METRICS = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month", "model_version", "split"),
     checks=dict(MONTH_CHECK),
-    retention="for ever",
 )

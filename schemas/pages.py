@@ -46,5 +46,6 @@ PAGES = Table(
     write_mode=WriteMode.APPEND_ONCE,
     slice=("month",),
     checks={**MONTH_CHECK, "status_is_a_status": "status BETWEEN 100 AND 599"},
-    retention="12 months; a body as long as a later month's 304 refers to it",
+    keep_months=12,
+    kept_while="a body as long as a kept 304 refers to it",
 )

@@ -42,5 +42,5 @@ PREDICTIONS = Table(
         "confidence_is_a_probability": "confidence BETWEEN 0 AND 1",
         "route_is_known": f"route IN ('{AUTOMATIC}', '{REVIEW}')",
     },
-    retention="12 months",
+    keep_months=12,
 )

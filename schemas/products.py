@@ -38,5 +38,5 @@ PRODUCTS = Table(
         "name_not_empty": "length(prod_nm) > 0",
         "price_not_negative": "price IS NULL OR price >= 0",
     },
-    retention="12 months",
+    keep_months=12,
 )

@@ -27,5 +27,5 @@ REJECTS = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month", "batch", "source"),
     checks={**MONTH_CHECK, "has_a_reason": "size(reasons) > 0"},
-    retention="3 months",
+    keep_months=3,
 )

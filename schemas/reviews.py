@@ -32,5 +32,4 @@ REVIEWS = Table(
     # A person may think again; nobody can take back that an answer was given.
     merge_updates={"cat_id": "new.cat_id", "remark": "new.remark", "noted": "new.noted"},
     merge_when="new.reviewer <> '' AND NOT (old.cat_id <=> new.cat_id AND old.remark <=> new.remark)",
-    retention="for ever",
 )

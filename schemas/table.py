@@ -36,7 +36,8 @@ class Table:
         merge_updates: column -> SQL over `old` and `new`, for MERGE tables whose rows may change.
         merge_when: SQL over `old` and `new`: which matched rows are changed.
         merge_on: SQL over `old` and `new`: when a new row counts as there already; equality of the key if empty.
-        retention: how long rows are meant to be kept, in words; nothing deletes them yet.
+        keep_months: how many months of rows jobs/maintain.py keeps, the newest that there are; None: all.
+        kept_while: a rule of its own that it has for the table's rows, in words.
     """
 
     name: str
@@ -45,7 +46,8 @@ class Table:
     struct: StructType
     write_mode: WriteMode
     slice: tuple[str, ...]
-    retention: str
+    keep_months: int | None = None
+    kept_while: str = ""
     checks: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     merge_updates: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     merge_when: str = "true"
@@ -56,6 +58,12 @@ class Table:
         missing = [name for name in (*self.key, *self.slice) if name not in self.struct.names]
         if missing:
             raise ValueError(f"table {self.name}: {missing} are not columns")
+
+    @property
+    def retention(self) -> str:
+        """How long rows are kept, in words."""
+        months = "" if self.keep_months is None else f"{self.keep_months} months"
+        return "; ".join(words for words in (months, self.kept_while) if words) or "for ever"
 
     @property
     def columns(self) -> list[str]:

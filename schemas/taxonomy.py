@@ -24,5 +24,4 @@ TAXONOMY = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month",),
     checks={**MONTH_CHECK, "one_to_four_levels": "size(path) BETWEEN 1 AND 4"},
-    retention="for ever",
 )

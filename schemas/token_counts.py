@@ -21,5 +21,5 @@ TOKEN_COUNTS = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month",),
     checks={**MONTH_CHECK, "field_is_known": "field IN ('word', 'gram')", "count_positive": "count > 0"},
-    retention="history_months",
+    keep_months=12,
 )

@@ -33,5 +33,5 @@ TOKENS = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month", "batch"),
     checks={**MONTH_CHECK, "split_is_known": "split IN ('train', 'validation', 'test')"},
-    retention="12 months",
+    keep_months=12,
 )

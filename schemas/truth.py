@@ -18,5 +18,4 @@ TRUTH = Table(
     write_mode=WriteMode.REPLACE,
     slice=("month",),
     checks=dict(MONTH_CHECK),
-    retention="for ever",
 )

@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
+from lib.config.maintain import MaintainSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
 from lib.config.review import ReviewSettings
 from lib.config.routing import RoutingSettings
@@ -509,6 +510,7 @@ class Config(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     launch: LaunchSettings = LaunchSettings()
     review: ReviewSettings = ReviewSettings()
+    maintain: MaintainSettings = MaintainSettings()
 
     @model_validator(mode="after")
     def _crawl_has_an_end(self) -> "Config":

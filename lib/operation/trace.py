@@ -135,7 +135,7 @@ class _Tracer:
             "entropy": round(row.entropy, 4),
             "delivery": row.batch,
             "with picture": row.with_picture,
-            "route": row.asDict().get("route"),
+            "route": row.route,
         }
         version = row.model_version
         offers = self._offers([self.month])

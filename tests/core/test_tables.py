@@ -31,7 +31,6 @@ TOYS = Table(
     struct=STRUCT,
     write_mode=WriteMode.REPLACE,
     slice=("month",),
-    retention="for ever",
     checks={**MONTH_CHECK, "small": "size IS NULL OR size < 100"},
 )
 JANUARY, FEBRUARY = {"month": "2026-01"}, {"month": "2026-02"}

@@ -53,7 +53,7 @@ def traced(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tra
     model = _finished(spark, config, "train", {"shards": shards.key}, {"shards": shards.content}, kind="model")
     version = register(config.registry_store, model, {}, {})
     set_alias(config.registry_store, "champion", version)
-    labelled = (MONTH, BATCH, version, "nuri:1", "500", ["옷", HOSTILE], 0.75, 0.5, [("500", 0.75)], False)
+    labelled = (MONTH, BATCH, version, "nuri:1", "500", ["옷", HOSTILE], 0.75, 0.5, [("500", 0.75)], False, "automatic")
     _written(spark, config, MONTH, PREDICTIONS, [labelled], {"model": model.content, "version": version})
     return Traced(spark, config, conf, model)
 
@@ -85,12 +85,9 @@ def _written(
 ) -> str:  # fmt: skip
     """A stage that wrote rows; returns their fingerprint."""
     stage = {"tokens": "tokenize", "predictions": "score"}[table.name]
-    struct = [name for name in table.columns if name != "route"]
 
     def work(_key: str) -> Outcome:
-        frame = spark.createDataFrame(
-            [(*row, *[None] * (len(table.columns) - len(struct))) for row in rows], table.struct
-        )
+        frame = spark.createDataFrame(rows, table.struct)
         outcome = Outcome()
         where = {name: str(rows[0][table.columns.index(name)]) for name in table.slice}
         outcome.wrote(table, where, tables.write(frame, config.storage.warehouse, table, where))
