@@ -33,7 +33,11 @@ STAGES = (
     "shards",
     "train",
     "evaluate",
+    "validation_set",
+    "drift",
+    "promote",
     "score",
+    "review",
 )
 STAGE_WORDS = {
     "market": "The simulated market sets out its month",
@@ -48,7 +52,11 @@ STAGE_WORDS = {
     "shards": "Rows of fixed length, shuffled and cut into files",
     "train": "The model learns; its temperature is fitted; a version is registered",
     "evaluate": "The model is measured on names it never saw",
+    "validation_set": "Test offers are drawn for people to label",
+    "drift": "The month is held against those before it",
+    "promote": "The new version is held against the champion, and takes its place or not",
     "score": "Every product of the month gets its category",
+    "review": "The offers that people's answers help most are put on a sheet",
 }
 # A real month has no market, one that comes in files has no crawl, and one of texts has no pictures.
 OPTIONAL = ("market", "crawl", "images", "image_features")

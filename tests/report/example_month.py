@@ -129,7 +129,44 @@ CRAWL = {
 }  # fmt: skip
 
 
+DECIDED = {
+    "promote": {
+        "decision": "kept", "words": f"Version 4 stays: {HOSTILE}", "candidate": "5", "champion": "4", "previous": "3",
+        "gates": [
+            {"name": "month", "status": "failed", "words": "0.9 points worse", "difference": [-0.9, -1.2, -0.6]},
+            {"name": "latency", "status": "passed", "words": "as fast", "ratio": 1.04},
+            {"name": HOSTILE, "status": "not judged", "words": "nobody has answered"},
+        ],
+        "override": {"who": HOSTILE, "why": "a holiday"},
+    },
+    "drift": {
+        "drifted": True, "words": f"Mall {HOSTILE} moved most.", "against": ["2026-01", "2026-02"],
+        "figures": [
+            {"name": "offers", "slice": "all", "value": 0.02, "threshold": 0.2, "drifted": False},
+            {"name": "brand filled", "slice": HOSTILE, "value": 0.31, "threshold": 0.25, "drifted": True},
+        ],
+        "alarms": ["half the usual offers"],
+    },
+    "validation_set": {
+        "sampled": 1201, "population": 90_000, "strata": 11, "answered": 300, "open": 901, "model_version": "4",
+        "sheet": {"csv": f"2026-03/{HOSTILE}?#.csv", "form": "2026-03/audit.html"},
+        "comparison": {
+            "people": [0.95, 0.92, 0.97], "machine": [0.89, 0.85, 0.92], "people_minus_machine": [0.06, 0.02, 0.1],
+            "paired": {"only_people_right": 31, "only_machine_right": 13, "p_value": 0.0096},
+            "machine_against_most_people": {"offers": 40, "machine": [0.9, 0.8, 0.98]},
+            "agreement": {"rows": 40, "pairwise": 0.875, "kappa": 0.86},
+            "reviewers": [{"reviewer": HOSTILE, "offers": 300, "accuracy": [0.94, 0.91, 0.96]}],
+        },
+        "disagreements": [{"name": HOSTILE, "given": "a > b", "people": None, "machine": "a > c"}],
+    },
+    "score": {"model_version": "4", "routes": {"automatic": 750, "review": 250}, "expected_precision": 0.968},
+    "review": {"open": 188, "answered": 12, "none_fits": 1, "sheet": {"form": "2026-03/queue.html"}},
+}  # fmt: skip
+
+
 def _facts(stage: str, rows: int) -> dict[str, Any]:
+    if stage in DECIDED:
+        return DECIDED[stage]
     if stage == "crawl":
         return CRAWL
     if stage == "vocabulary":

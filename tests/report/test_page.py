@@ -23,6 +23,7 @@ class Tags(HTMLParser):
         self.seen: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
+        self.cells: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
@@ -41,6 +42,12 @@ class Tags(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open[-1:] != ["style"]:
             self.text += data
+            self.cells += data.split()
+
+    @property
+    def words(self) -> str:
+        """The text with a space between the cells of tables."""
+        return " ".join(self.cells)
 
 
 def _parsed(facts: MonthFacts) -> Tags:
@@ -66,9 +73,8 @@ def test_untrusted_names_stay_text(whole: Tags) -> None:
 
 def test_page_needs_no_network(whole: Tags) -> None:
     assert not {"link", "iframe", "object"} & set(whole.seen)
-    assert not [
-        value for name, value in whole.attributes if name in ("src", "href") and not (value or "").startswith("#")
-    ]
+    leading = [value or "" for name, value in whole.attributes if name in ("src", "href")]
+    assert all(value.startswith(("#", "./")) or value == "index.html" for value in leading), leading
     assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in whole.attributes
 
 
@@ -80,6 +86,37 @@ def test_every_part_is_there(whole: Tags) -> None:
         "against", "Version 2, trained on 2026-02", "Accuracy over the months", "Against the true labels",
     ):  # fmt: skip
         assert words in whole.text, words
+
+
+def test_decisions_are_told_with_their_reasons(whole: Tags) -> None:
+    for words in (
+        "Kept: the champion stays (candidate version 5, champion version 4, previous version 3)", "✗ failed",
+        "0.9 points worse difference -0.9 / -1.2 / -0.6", "– not judged", "a holiday", "Drifted. Mall",
+        "Compared with 2026-01, 2026-02", "half the usual offers",
+        "1,201 test offers were drawn for people to label; 300 of them are answered, 901 are open.",
+        "People say what the given label says 95.0 % 92.0 to 97.0", "People minus machine: +6.0 points (+2.0 to +10.0)",
+        "On 31 offers only people are right, on 13 only the machine (McNemar's test, p = 0.0096).",
+        "two of them agree in 87.5 % (Fleiss' kappa 0.86)", "a > b none fits a > c",
+        "188 offers are on the sheet; 12 of this month are answered; 1 of them: none fits.",
+        "automatic 750 75.0 %", "96.8 % are expected to be right",
+    ):  # fmt: skip
+        assert words in whole.words, words
+    figures = whole.words[whole.words.index("Compared with") :]
+    assert figures.index("brand filled") < figures.index("offers all"), "what drifted stands first"
+
+
+def test_a_scored_month_without_decisions_says_that_they_are_missing() -> None:
+    page = _parsed(month_facts(absent=("validation_set", "drift", "promote", "review"), rows=300))
+    for stage in ("validation_set", "drift", "promote", "review"):
+        assert f"Stage “{stage}” has not finished for this month" in page.words
+    assert "automatic 750" in page.words
+
+
+def test_names_of_files_are_no_addresses(whole: Tags) -> None:
+    linked = [value for name, value in whole.attributes if name == "href" and (value or "").startswith("./")]
+    assert "./2026-03/queue.html" in linked
+    assert [value for value in linked if (value or "").endswith("%3F%23.csv")]
+    assert all("<" not in (value or "") and '"' not in (value or "") for value in linked)
 
 
 def test_simulated_figures_say_so(whole: Tags) -> None:

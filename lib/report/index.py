@@ -1,0 +1,151 @@
+"""The page to start from: all months, all model versions, accuracy over time, what waits for people, and the links."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lib import manifest, tables
+from lib.config import Config
+from lib.registry import Version, versions
+from lib.report.decisions import DECISIONS
+from lib.report.gather import PastFigure, history
+from lib.report.page import fill
+from lib.report.views import history_chart
+from schemas.metrics import METRICS
+from schemas.table import is_month
+
+# Stages that send offers to people, and what they send.
+WAITING = {"validation_set": "audit sample", "review": "review queue"}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Offers of a month that wait for people.
+
+    Attributes:
+        what: the review queue or the audit sample.
+        form: where they can be answered, relative to the reports' folder; '' where that is not known.
+    """
+
+    what: str
+    open: int
+    answered: int
+    form: str
+
+
+@dataclass(frozen=True)
+class IndexMonth:
+    """A month's line.
+
+    Attributes:
+        page: whether its report is there.
+        offers: products that it brought; None before ingest.
+        simulated: whether the embedded market made them.
+        decision, words: of its promotion; '' before there was one.
+        drifted: None before it was looked at.
+        waiting: of the queue and of the audit sample.
+    """
+
+    month: str
+    page: bool
+    offers: int | None = None
+    simulated: bool = False
+    decision: str = ""
+    words: str = ""
+    drifted: bool | None = None
+    waiting: tuple[Waiting, ...] = ()
+
+
+@dataclass(frozen=True)
+class Index:
+    """All that the page is made from; months and versions newest first.
+
+    Attributes:
+        accuracy: version -> [value, low, high] on the test split of the month that it was trained on.
+        studies: files of the reports' folder.
+    """
+
+    months: list[IndexMonth]
+    versions: list[Version]
+    accuracy: dict[str, list[float | None]]
+    history: list[PastFigure]
+    studies: list[str]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any month's offers were made by the embedded market."""
+        return any(one.simulated for one in self.months)
+
+
+def gather_index(spark: SparkSession, config: Config) -> Index:
+    """Read what the page shows; what is not there yet is empty."""
+    warehouse, reports = config.storage.warehouse, config.storage.reports
+    metrics = tables.read(spark, warehouse, METRICS) if tables.exists(spark, warehouse, METRICS) else None
+    known = versions(config.registry_store, config.registry.name)
+    return Index(
+        [_month(warehouse, reports, month) for month in sorted(_months(warehouse), reverse=True)],
+        known[::-1],
+        {} if metrics is None else _accuracy(metrics, {one.number: one.month for one in known}),
+        [] if metrics is None else history(metrics),
+        [place.name for place in sorted(Path(reports).glob("study_*.html"))],
+    )
+
+
+def render_index(index: Index, code: str) -> str:
+    """The page as HTML.
+
+    Args:
+        code: the commit that made it.
+    """
+    return fill(
+        "index.html",
+        index=index,
+        decisions=DECISIONS,
+        chart=history_chart(index.history),
+        waiting=[(month.month, one) for month in index.months for one in month.waiting if one.open],
+        code=code,
+    )
+
+
+def _months(warehouse: str) -> set[str]:
+    """Months for which any stage has finished."""
+    found = (place.stem for place in (Path(warehouse) / "manifests").glob("*/*.json"))
+    return {month for month in found if is_month(month)}
+
+
+def _month(warehouse: str, reports: str, month: str) -> IndexMonth:
+    ingest, market, drift, promote = (
+        manifest.find(warehouse, stage, month) for stage in ("ingest", "market", "drift", "promote")
+    )
+    decided = promote.facts if promote is not None else {}
+    return IndexMonth(
+        month,
+        (Path(reports) / f"{month}.html").is_file(),
+        ingest.exits.get("products") if ingest is not None else None,
+        market is not None,
+        str(decided.get("decision", "")),
+        str(decided.get("words", "")),
+        bool(drift.facts.get("drifted")) if drift is not None else None,
+        tuple(_waiting(warehouse, stage, month) for stage in WAITING if manifest.find(warehouse, stage, month)),
+    )
+
+
+def _waiting(warehouse: str, stage: str, month: str) -> Waiting:
+    """As the stage counted when it last ran, which it does when answers are read back."""
+    facts = manifest.require(warehouse, stage, month).facts
+    form = (facts.get("sheet") or {}).get("form")
+    return Waiting(WAITING[stage], int(facts.get("open") or 0), int(facts.get("answered") or 0), str(form or ""))
+
+
+def _accuracy(metrics: DataFrame, trained: dict[str, str]) -> dict[str, list[float | None]]:
+    """Accuracy of each version on the test split of its own month."""
+    wanted = metrics.where(
+        (F.col("split") == "test") & (F.col("slice") == "head=output") & (F.col("name") == "accuracy")
+    )
+    return {
+        row["model_version"]: [row["value"], row["low"], row["high"]]
+        for row in wanted.collect()
+        if trained.get(row["model_version"]) == row["month"]
+    }
