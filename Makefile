@@ -18,7 +18,7 @@ export PYSPARK_PYTHON := $(CURDIR)/$(VENV)/bin/python
 export SPARK_LOCAL_IP := 127.0.0.1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: help venv airflow airflow-demo run month test soak lint format tables bench lock clean
+.PHONY: help venv airflow airflow-demo run month test soak lint format tables bench package screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,7 +77,7 @@ format: $(READY) ## let ruff format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-tables: $(READY) ## write docs/tables.md from schemas/ and docs/results.md from docs/results/
+tables: $(READY) ## write docs/tables.md from schemas/, docs/results.md and README's table from docs/results/
 	$(RUN) -m schemas.document
 	$(RUN) -m benchmarks.result
 
@@ -85,6 +85,24 @@ bench: $(addprefix bench-,$(filter-out memory scale,$(BENCHMARKS))) ## every ben
 
 bench-%: $(READY)
 	$(RUN) benchmarks/$*.py
+
+package: $(READY) ## the code and the environment for a cluster, into .run/package (HOST_PYTHON=where its hosts have Python 3.11)
+	$(RUN) -m lib.operation.package --output .run/package --environment $(VENV) $(if $(HOST_PYTHON),--python $(HOST_PYTHON))
+
+# What a person sees, for docs/screenshots: of what the last `make run` left.
+CHROMIUM ?= chromium
+REPORTS := .run/local/reports
+screenshots: ## pictures of the last make run's index and month into docs/screenshots (needs Debian's chromium, fonts-noto-cjk)
+	@command -v $(CHROMIUM) >/dev/null || { echo "error: $(CHROMIUM) was not found; apt-get install chromium fonts-noto-cjk" >&2; exit 2; }
+	@[ -f $(REPORTS)/index.html ] || { echo "error: there is no $(REPORTS)/index.html; run \`make run\` first" >&2; exit 2; }
+	@mkdir -p docs/screenshots
+	@month=$$(ls $(REPORTS) | grep -E '^[0-9]{4}-[0-9]{2}\.html$$' | tail -1); \
+	for page in index:index.html:1600 month:$$month:3200; do \
+		IFS=: read -r name file height <<< "$$page"; \
+		$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1100,$$height \
+			--screenshot=docs/screenshots/$$name.png "file://$(CURDIR)/$(REPORTS)/$$file" 2>/dev/null; \
+		echo "docs/screenshots/$$name.png"; \
+	done
 
 lock: $(READY) ## resolve pyproject.toml anew into requirements/*.lock (hashed, no URLs)
 	$(VENV)/bin/uv pip compile $(COMPILE) requirements/installer.in -o requirements/installer.lock

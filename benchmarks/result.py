@@ -1,5 +1,6 @@
 """How every benchmark ends: one JSON line, a file in docs/results at full size, exit 1 when its bar does not hold."""
 
+import ast
 import json
 import os
 import platform
@@ -17,6 +18,10 @@ from lib.config import DEFAULT_DATA
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
+README = ROOT / "README.md"
+# Between these lines README.md has what `table` makes.
+BEGIN = "<!-- benchmarks: written by `make tables` from docs/results -->\n"
+END = "<!-- end of benchmarks -->\n"
 LOCK = ROOT / "requirements" / "pipeline.lock"
 
 Figures = Mapping[str, Any]
@@ -96,6 +101,35 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
+def table() -> str:
+    """README's table: each benchmark's question, and whether its bar holds."""
+    lines = ["| asked | its bar |", "|---|---|"]
+    for path in sorted(RESULTS.glob("*.json")):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if "benchmark" in kept:
+            name = kept["benchmark"]
+            cells = (f"[{_question(name)}](docs/results.md#{name})", _verdict(kept))
+            lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str) -> str:
+    """README's text with the table as it is now."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{table()}{END}{after}"
+
+
+def _question(name: str) -> str:
+    """The first line of the benchmark's file."""
+    source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or name).splitlines()[0]
+
+
+def _verdict(kept: Mapping[str, Any]) -> str:
+    return "holds" if kept["pass"] else "**does not hold**"
+
+
 def _study(kept: Mapping[str, Any]) -> list[str]:
     """A study's question, figure and table, as lib/report/study_page.py kept them."""
     cells = [kept["heads"], ["---"] * len(kept["heads"]), *kept["table"]]
@@ -110,10 +144,10 @@ def _study(kept: Mapping[str, Any]) -> list[str]:
 
 def _section(kept: Mapping[str, Any]) -> list[str]:
     machine = kept["machine"]
-    verdict = "holds" if kept["pass"] else "**does not hold**"
     heading = [
         f"\n## {kept['benchmark']}\n",
-        f"Bar: {kept['bar']}: {verdict}. {kept['rows']:,} rows, {machine['cores']} cores of {machine['processor']}, "
+        f"Bar: {kept['bar']}: {_verdict(kept)}. "
+        f"{kept['rows']:,} rows, {machine['cores']} cores of {machine['processor']}, "
         f"{machine['memory_gib']} GiB; commit `{kept['commit'][:12]}`{' with changes' if kept['dirty'] else ''}, "
         f"{kept['measured'][:10]}. `make bench-{kept['benchmark']}`\n",
         "| figure | value |",
@@ -142,3 +176,4 @@ def _shown(value: object) -> str:
 
 if __name__ == "__main__":
     (RESULTS.parent / "results.md").write_text(render(), encoding="utf-8")
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

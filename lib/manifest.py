@@ -27,10 +27,10 @@ from lib import tables
 from lib.artefact import Artefact
 from lib.config import Config
 from lib.errors import UserError
+from lib.own_files import COMMIT, ROOT, read
 from schemas.table import Table
 
 LOG = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parent.parent
 # Packages whose version can change a result; recorded so that a difference between two months can be traced.
 TRACED_PACKAGES = (
     "pyspark",
@@ -315,9 +315,10 @@ def _path(warehouse: str, stage: str, month: str) -> Path:
 
 @cache
 def code_version() -> str:
-    """The checkout's commit, with '+changes' when the tree is not clean; 'unknown' outside a checkout."""
+    """The commit, with '+changes' when the tree was not clean; of the checkout, or of what the zip was built of."""
     if not (ROOT / ".git").exists():
-        return os.environ.get("CATMATCH_COMMIT", "unknown")
+        packed = read(COMMIT)
+        return packed.decode().strip() if packed else os.environ.get("CATMATCH_COMMIT", "unknown")
     try:
         commit = _git("rev-parse", "HEAD")
         return commit + ("+changes" if _git("status", "--porcelain") else "")

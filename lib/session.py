@@ -20,11 +20,11 @@ from pyspark.sql import SparkSession
 from lib.config import SparkSettings
 from lib.environment import check_java, check_packages
 from lib.errors import UserError
+from lib.own_files import ROOT, read
 
-ROOT = Path(__file__).resolve().parent.parent
 # Of this environment, whichever Spark has started this Python.
 JARS = Path(sysconfig.get_path("purelib")) / "pyspark" / "jars"
-JARS_LOCK = ROOT / "requirements" / "jars.lock"
+JARS_LOCK = "requirements/jars.lock"
 DELTA = "io.delta:delta-spark_2.13:4.0.1"
 DELTA_CLASS = "io.delta.sql.DeltaSparkSessionExtension"
 # What spark-submit says where it is given no master.
@@ -152,7 +152,10 @@ def fetch_jars() -> None:
 
 def _lock() -> dict[str, str]:
     """File name -> SHA-256."""
-    lines = JARS_LOCK.read_text().splitlines()
+    text = read(JARS_LOCK)
+    if text is None:
+        raise UserError(f"{ROOT} holds no {JARS_LOCK}; run from a checkout, or from the zip that `make package` builds")
+    lines = text.decode().splitlines()
     pairs = [line.split() for line in lines if line and not line.startswith("#")]
     return {name: digest for digest, name in pairs}
 

@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 
 from lib.errors import UserError
 from lib.manifest import package_versions
+from lib.own_files import modules
 from lib.training.cluster import Cluster
 
 LOG = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parents[2]
 # int32 numbers of a digest.
 DIGEST = 4
 
@@ -82,8 +81,8 @@ def _gather(strategy: Any) -> Any:
 def code() -> str:
     """Hash of the code that trains, and of the packages it stands on."""
     digest = hashlib.sha256(repr(sorted(package_versions().items())).encode())
-    for source in sorted((*ROOT.glob("lib/**/*.py"), *ROOT.glob("schemas/**/*.py"))):
-        digest.update(source.relative_to(ROOT).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    for path, text in (*modules("lib"), *modules("schemas")):
+        digest.update(path.encode() + b"\0" + text + b"\0")
     return digest.hexdigest()[:32]
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 from pyspark import BarrierTaskContext
 
+from lib.own_files import ROOT
 from lib.training.cluster import VARIABLE, Cluster
 from lib.training.worker import DEFECT, Assignment, Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
 # Characters of a line that are passed on: a stack or a sentence, not a dump.
 LONGEST_LINE = 10_000
 # A host that is gone is noticed after IDLE + PROBES * INTERVAL seconds.

@@ -1,6 +1,7 @@
 """docs that are written by commands are what those commands write now."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,21 @@ def test_tables_page_is_current() -> None:
 def test_results_page_is_current() -> None:
     page = result.RESULTS.parent / "results.md"
     assert page.read_text(encoding="utf-8") == result.render(), "run make tables"
+
+
+def test_the_readme_tells_every_benchmark_as_it_ended() -> None:
+    readme = result.README.read_text(encoding="utf-8")
+    assert readme == result.with_table(readme), "run make tables"
+    ended = {path.stem for path in result.RESULTS.glob("*.json") if not path.stem.startswith("study_")}
+    assert ended
+    assert all(f"(docs/results.md#{name})" in readme for name in ended)
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    root = result.ROOT
+    for page in (root / "README.md", *(root / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links {target}"
 
 
 def test_every_schema_module_is_on_the_page() -> None:

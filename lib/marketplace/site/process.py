@@ -12,8 +12,8 @@ from typing import Any
 from lib.artefact import write_whole
 from lib.config import MarketSettings
 from lib.errors import UserError
+from lib.own_files import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
 END_SECONDS = 10
 Process = subprocess.Popen[bytes]
 
@@ -69,7 +69,9 @@ def _start(settings: MarketSettings, month: str, log: Path | None, port: int) ->
     """The process and what it says: port, taken (why the port is no good) or refused (a user's error)."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lib.marketplace.site.server"],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # A zip is no folder to be in.
+        cwd=ROOT if ROOT.is_dir() else None, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         # Ctrl-C is for who started it, who ends it then.
         start_new_session=True,
     )  # fmt: skip
