@@ -19,13 +19,15 @@ from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
 from lib.config.maintain import MaintainSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
+from lib.config.promote import PromoteSettings
 from lib.config.review import ReviewSettings
 from lib.config.routing import RoutingSettings
 from lib.errors import UserError
 
 __all__ = [
     "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "HostSettings", "ImageFeaturesSettings",
-    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "ReviewSettings", "RoutingSettings", "Seconds",
+    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "PromoteSettings", "ReviewSettings",
+    "RoutingSettings", "Seconds",
     "SiteFaults", "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
@@ -499,6 +501,7 @@ class Config(Settings):
     image_features: ImageFeaturesSettings = ImageFeaturesSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     routing: RoutingSettings = RoutingSettings()
+    promote: PromoteSettings = PromoteSettings()
     score: ScoreSettings = ScoreSettings()
     report: ReportSettings = ReportSettings()
     model: ModelSettings = ModelSettings()
