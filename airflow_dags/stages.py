@@ -90,7 +90,7 @@ class Tries:
 def stage(name: str, *options: str, **operator: Any) -> SparkSubmitOperator:
     """The task of jobs/<name>.py with further options of the job."""
     spark = SETTINGS["spark"]
-    python = _place(spark["python"])
+    python, driver = _place(spark["python"]), _place(spark["driver_python"])
     return SparkSubmitOperator(
         task_id=name,
         doc_md=doc(name),
@@ -98,11 +98,9 @@ def stage(name: str, *options: str, **operator: Any) -> SparkSubmitOperator:
         spark_binary=_place(spark["submit"]),
         deploy_mode=spark["deploy_mode"],
         name=f"catmatch {name} {MONTH}",
-        conf={"spark.pyspark.python": python, "spark.pyspark.driver.python": python, **spark["conf"]},
-        env_vars={"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python, **SETTINGS["environment"]},
-        py_files=_place(spark["py_files"]) if spark["py_files"] else None,
-        archives=_place(spark["archives"]) if spark["archives"] else None,
-        files=_place(spark["files"]) if spark["files"] else None,
+        conf={"spark.pyspark.python": python, "spark.pyspark.driver.python": driver, **spark["conf"]},
+        env_vars={"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": driver, **SETTINGS["environment"]},
+        **{key: _place(spark[key]) for key in ("py_files", "archives", "files", "jars") if spark[key]},
         application=f"{_place(spark['jobs'])}/{name}.py",
         application_args=["--conf", _place(SETTINGS["conf"]), "--month", MONTH, *options],
         pool=SETTINGS["pool"],

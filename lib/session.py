@@ -10,6 +10,8 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +64,26 @@ def _submitted_settings() -> dict[str, str]:
         return {}
     # Until Python is connected to spark-submit's Java, a SparkConf is empty.
     SparkContext._ensure_initialized()
+    end_with(os.getppid())
     _check_delta(SparkContext._jvm)
     submitted = dict(SparkConf().getAll())
     if submitted.get("spark.master") == NO_MASTER:
         del submitted["spark.master"]
     return submitted
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent does: killed, spark-submit's Java leaves its Python behind.
+
+    A training would go on by itself for hours, and whoever tries again would find it in the way.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with spark-submit", daemon=True).start()
 
 
 def _check_delta(java: Any) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +59,20 @@ def test_a_spark_without_delta_is_told_how_to_get_it(tmp_path: Path) -> None:
     done = submitted([str(job), str(tmp_path / "table")], SPARK_HOME=str(other))
     assert done.returncode == 2
     assert f"error: the Spark in {other} has no Delta; give spark-submit --jars " in done.stdout
+
+
+def test_a_driver_ends_with_the_java_that_started_it() -> None:
+    """A killed spark-submit leaves no Python behind that works on beside the next try."""
+    driver = "import os, time; from lib.session import end_with; end_with(os.getppid()); print(os.getpid(), flush=True)"
+    java = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {driver + '; time.sleep(60)'!r}]).wait()"
+    with subprocess.Popen([sys.executable, "-c", java], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        number = int(process.stdout.readline())
+        assert psutil.pid_exists(number)
+        process.kill()
+        # The driver holds the pipe's other end until it has ended.
+        assert process.stdout.read() == ""
+    assert not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
 
 
 def submitted(arguments: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
