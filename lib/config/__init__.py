@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
+from lib.config.drift import DriftSettings
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
 from lib.config.maintain import MaintainSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
@@ -25,10 +26,9 @@ from lib.config.routing import RoutingSettings
 from lib.errors import UserError
 
 __all__ = [
-    "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "HostSettings", "ImageFeaturesSettings",
-    "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "PromoteSettings", "ReviewSettings",
-    "RoutingSettings", "Seconds",
-    "SiteFaults", "SiteSettings",
+    "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "DriftSettings", "HostSettings",
+    "ImageFeaturesSettings", "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "PromoteSettings",
+    "ReviewSettings", "RoutingSettings", "Seconds", "SiteFaults", "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
@@ -86,6 +86,10 @@ class ScoreSettings(Settings):
     model: str = Field("champion", min_length=1, description="alias, version or artefact folder that scores a month")
     batch_size: Positive = 1024
     threads: Positive = Field(1, description="TensorFlow threads of one Python worker")
+    chunk_rows: Positive = Field(2_000_000, description="products between two points that a killed run goes on from")
+    staging: Annotated[str, Field(pattern=r"^[^\[\]{}*?\\]+$")] = Field(
+        ".run/score", description="folder that driver and workers see; a run's answers lie there until they are stored"
+    )
 
 
 class ReportSettings(Settings):
@@ -502,6 +506,7 @@ class Config(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     routing: RoutingSettings = RoutingSettings()
     promote: PromoteSettings = PromoteSettings()
+    drift: DriftSettings = DriftSettings()
     score: ScoreSettings = ScoreSettings()
     report: ReportSettings = ReportSettings()
     model: ModelSettings = ModelSettings()

@@ -1,0 +1,203 @@
+"""What drift compares: how many offers, words and labels each month has, by mall and by category.
+
+Spark counts; of malls and categories the largest are told apart and the others are one, so what reaches the driver is
+bounded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lib import manifest, months, tables
+from lib.evaluation.replacement import successor
+from lib.sources.latest import latest_products
+from lib.text.counts import WORD
+from schemas.metrics import METRICS
+from schemas.products import PRODUCTS
+from schemas.taxonomy import TAXONOMY
+from schemas.token_counts import TOKEN_COUNTS
+from schemas.tokens import TOKENS
+
+# Twice the platform's leaves, and more malls than have a ten-thousandth of the offers each.
+MOST_KEYS = 10_000
+# All smaller malls or categories; no id is empty.
+REST = ""
+MAIN_HEAD = "head=output"
+Counts = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share, or a mean of values from 0 to 1, and of how many rows it is."""
+
+    value: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class MonthCounts:
+    """One month.
+
+    Attributes:
+        malls: mall id (or REST) -> offers, branded, labelled.
+        categories: given category (or REST), after replaced ones were followed -> {"offers": …}.
+        tokens: mean tokens of a name, and of how many names; None where the month is not tokenized.
+        unknown: share of its train words that the vocabulary of the month before lacks; None where it cannot be said.
+    """
+
+    malls: Counts
+    categories: Counts
+    tokens: Rate | None = None
+    unknown: Rate | None = None
+
+    @property
+    def offers(self) -> int:
+        """Of all malls."""
+        return total(self.malls, "offers")
+
+
+def total(counts: Counts, what: str) -> int:
+    """Sum over all keys."""
+    return sum(one[what] for one in counts.values())
+
+
+def months_there(spark: SparkSession, warehouse: str, month: str, back: int) -> list[str]:
+    """Of the months before, those that have products, in order."""
+    wanted = months.window(months.shift(month, -1), back)
+    found = tables.read(spark, warehouse, PRODUCTS, month=wanted).select("month").distinct().collect()
+    return sorted(str(row["month"]) for row in found)
+
+
+def inputs_of(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, str]:
+    """Everything that the counts of these months are of, as fingerprints."""
+    found = {}
+    for table in (PRODUCTS, TOKENS, TOKEN_COUNTS, TAXONOMY):
+        there = tables.exists(spark, warehouse, table)
+        for month in compared:
+            value = str(tables.fingerprint(spark, warehouse, table, month=month)) if there else "none"
+            found[f"{table.name} {month}"] = value
+    for stage in ("vocabulary", "evaluate"):
+        for month in [months.shift(compared[0], -1), *compared]:
+            made = manifest.find(warehouse, stage, month)
+            found[f"{stage} {month}"] = made.key if made else "none"
+    return found
+
+
+def count(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, MonthCounts]:
+    """Month -> its counts.
+
+    Args:
+        compared: months in order, the last of them the one that is looked at; its taxonomy says what was replaced.
+    """
+    products = latest_products(tables.read(spark, warehouse, PRODUCTS, month=list(compared)))
+    malls = _by_key(products, F.col("mall_id"), {
+        "offers": F.count(F.lit(1)),
+        "branded": F.count_if(F.coalesce("brnd_nm", "mall_brnd_nm").isNotNull()),
+        "labelled": F.count("cat_id"),
+    })  # fmt: skip
+    categories = _by_key(products.where(F.col("cat_id").isNotNull()), F.col("cat_id"), {"offers": F.count(F.lit(1))})
+    replaced = _replaced_by(spark, warehouse, compared[-1])
+    tokens = _tokens(spark, warehouse, compared)
+    return {
+        month: MonthCounts(
+            malls.get(month, {}),
+            _followed(categories.get(month, {}), replaced),
+            tokens.get(month),
+            _unknown(spark, warehouse, month),
+        )
+        for month in compared
+    }
+
+
+def category_names(spark: SparkSession, warehouse: str, month: str, cat_ids: Sequence[str]) -> dict[str, str]:
+    """cat_id -> 'top > … > leaf', of those that the month's taxonomy has."""
+    if not tables.exists(spark, warehouse, TAXONOMY):
+        return {}
+    leaves = tables.read(spark, warehouse, TAXONOMY, month=month).where(F.col("cat_id").isin(list(cat_ids)))
+    return {str(row["cat_id"]): " > ".join(row["path"]) for row in leaves.select("cat_id", "path").collect()}
+
+
+def confidence(spark: SparkSession, warehouse: str, month: str) -> tuple[Rate, Rate] | None:
+    """Mean confidence of last month's model on the test side that it was measured on, and on this month's test names.
+
+    Returns:
+        Both; None where `evaluate` has not put last month's model before this month's names.
+    """
+    before = manifest.find(warehouse, "train", months.shift(month, -1))
+    if before is None or not tables.exists(spark, warehouse, METRICS):
+        return None
+    version = str(before.facts["version"])
+    then = _mean_confidence(spark, warehouse, before.month, version, "test")
+    now = _mean_confidence(spark, warehouse, month, version, "next_month")
+    return None if then is None or now is None else (then, now)
+
+
+def _mean_confidence(spark: SparkSession, warehouse: str, month: str, version: str, split: str) -> Rate | None:
+    rows = tables.read(spark, warehouse, METRICS, month=month, model_version=version, split=split)
+    wanted = rows.where(F.col("slice").isin("all", MAIN_HEAD) & F.col("name").isin("mean_confidence", "rows"))
+    found = {(row["slice"], row["name"]): row["value"] for row in wanted.collect()}
+    try:
+        return Rate(found["all", "mean_confidence"], int(found[MAIN_HEAD, "rows"]))
+    except KeyError:
+        return None
+
+
+def _by_key(rows: DataFrame, key: Column, counted: Mapping[str, Column]) -> dict[str, Counts]:
+    """Month -> key -> counts; all but the MOST_KEYS largest keys are REST."""
+    by_key = rows.groupBy("month", key.alias("key")).agg(*(made.alias(name) for name, made in counted.items()))
+    by_key.persist()
+    try:
+        sizes = by_key.groupBy("key").agg(F.sum("offers").alias("size"))
+        largest = sizes.orderBy(F.desc("size"), "key").limit(MOST_KEYS).select("key", F.lit(True).alias("large"))
+        named = F.when(F.col("large"), F.col("key")).otherwise(F.lit(REST)).alias("key")
+        joined = by_key.join(F.broadcast(largest), on="key", how="left").select("month", named, *counted)
+        found = joined.groupBy("month", "key").agg(*(F.sum(name).alias(name) for name in counted)).collect()
+    finally:
+        by_key.unpersist()
+    made: dict[str, Counts] = {}
+    for row in found:
+        made.setdefault(row["month"], {})[row["key"]] = {name: int(row[name]) for name in counted}
+    return made
+
+
+def _followed(categories: Counts, replaced: Mapping[str, str]) -> Counts:
+    """Counts of the leaves that live."""
+    made: Counts = {}
+    for cat_id, counts in categories.items():
+        living = made.setdefault(successor(cat_id, replaced), {"offers": 0})
+        living["offers"] += counts["offers"]
+    return made
+
+
+def _replaced_by(spark: SparkSession, warehouse: str, month: str) -> dict[str, str]:
+    if not tables.exists(spark, warehouse, TAXONOMY):
+        return {}
+    leaves = tables.read(spark, warehouse, TAXONOMY, month=month).where(F.col("replaced_by").isNotNull())
+    return {str(row["cat_id"]): str(row["replaced_by"]) for row in leaves.select("cat_id", "replaced_by").collect()}
+
+
+def _tokens(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, Rate]:
+    """Mean tokens of a name by month, of those months whose names were cut as the last one's are."""
+    if not tables.exists(spark, warehouse, TOKENS):
+        return {}
+    rows = tables.read(spark, warehouse, TOKENS, month=list(compared)).groupBy("month", "tokenizer_key")
+    found = rows.agg(F.avg(F.size("name_tokens")).alias("mean"), F.count(F.lit(1)).alias("rows")).collect()
+    keys = {row["tokenizer_key"] for row in found if row["month"] == compared[-1]}
+    return {row["month"]: Rate(row["mean"], row["rows"]) for row in found if keys == {row["tokenizer_key"]}}
+
+
+def _unknown(spark: SparkSession, warehouse: str, month: str) -> Rate | None:
+    before = months.shift(month, -1)
+    if manifest.find(warehouse, "vocabulary", before) is None:
+        return None
+    vocabulary = manifest.artefact_of(warehouse, "vocabulary", before, "vocabulary")
+    same = (F.col("field") == WORD) & (F.col("tokenizer_key") == vocabulary.facts["tokenizer_key"])
+    counts = tables.read(spark, warehouse, TOKEN_COUNTS, month=month).where(same).select("token", "count")
+    words = spark.read.parquet(str(vocabulary.path("words.parquet"))).select("token", F.lit(True).alias("known"))
+    joined = counts.join(F.broadcast(words), on="token", how="left")
+    missing = F.sum(F.when(F.col("known").isNull(), F.col("count")).otherwise(0))
+    row: Any = joined.agg(F.sum("count").alias("rows"), missing.alias("missing")).collect()[0]
+    return Rate(row["missing"] / row["rows"], int(row["rows"])) if row["rows"] else None
