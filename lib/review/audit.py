@@ -27,18 +27,30 @@ POOLED = "small categories"
 
 
 def population(spark: SparkSession, warehouse: str, month: str) -> DataFrame:
-    """What the sample is drawn from: month, batch, product_id, cat_id of the month's latest test offers.
-
-    A product that was on the train side in any month, under another name, is none of them: models have learnt from it.
+    """What the month's sample is drawn from, as `drawable` says.
 
     Raises:
         UserError: the month has no tokens or no products.
     """
-    tokens = tables.read_month(spark, warehouse, TOKENS, month).where("split = 'test'")
-    products = latest_products(tables.read_month(spark, warehouse, PRODUCTS, month)).select("batch", "product_id")
-    trained = tables.read(spark, warehouse, TOKENS).where("split = 'train'").select("product_id")
-    offers = tokens.select("month", "batch", "product_id", "cat_id")
-    offers = offers.join(products, on=["batch", "product_id"], how="left_semi")
+    tables.read_month(spark, warehouse, TOKENS, month)  # says so where there are none
+    products = latest_products(tables.read_month(spark, warehouse, PRODUCTS, month))
+    return drawable(tables.read(spark, warehouse, TOKENS), products, month)
+
+
+def drawable(tokens: DataFrame, products: DataFrame, month: str) -> DataFrame:
+    """The month's test offers: month, batch, product_id, cat_id.
+
+    A product that was on the train side in any month, under another name, is none of them: models have learnt from it.
+
+    Args:
+        tokens: of all months that there are.
+        products: the month's latest row of each product.
+    """
+    offers = tokens.where((F.col("month") == month) & (F.col("split") == "test"))
+    offers = offers.select("month", "batch", "product_id", "cat_id")
+    delivered = products.select("batch", "product_id")
+    trained = tokens.where("split = 'train'").select("product_id")
+    offers = offers.join(delivered, on=["batch", "product_id"], how="left_semi")
     return offers.join(trained, on="product_id", how="left_anti")
 
 

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from lib import artefact as artefacts
 from lib import tables
 from lib.artefact import ArtefactWriter
+from lib.categories.answers import Corrections
 from lib.categories.taxonomy import Leaf
-from lib.categories.window import token_window
 from lib.config import ShardsSettings
 from lib.review import audit
 from lib.shards.build import Categories, build
@@ -23,11 +23,10 @@ from lib.text.grams import GRAMS_SCHEMA
 from lib.text.split import group_key, split
 from lib.text.vocabulary import write_words
 from schemas.audit_sample import AUDIT_SAMPLE
-from schemas.products import PRODUCTS
 from schemas.reviews import REVIEWS
-from schemas.tokens import TOKENS
 
-MONTH, BEFORE = "2026-02", "2026-01"
+MONTH = "2026-02"
+MONTHS = ("2026-01", MONTH, "2026-03")
 LEAVES = (
     Leaf("apple", ("식품", "사과")),
     Leaf("pear", ("식품", "배")),
@@ -77,74 +76,53 @@ def test_more_categories_than_offers_share_a_stratum(spark: SparkSession) -> Non
 
 
 @pytest.fixture(scope="module")
-def months(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two months of names on their real sides; m:renamed was a train name before it became a test name."""
-    warehouse = str(tmp_path_factory.mktemp("audit"))
+def tokens(spark: SparkSession) -> DataFrame:
+    """Three months of names on their real sides, each month with another promotion.
+
+    m:early is a train name before it is a test name; m:late is a test name before it is a train name.
+    """
     names = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS[:2]]
     frame = spark.createDataFrame([(f"m:{n}", name) for n, name in enumerate(names)], "product_id string, name string")
-    sided = frame.withColumn("split", split(F.col("name")))
-    test, train = (sided.where(F.col("split") == side).first() for side in ("test", "train"))
-    assert test is not None
-    assert train is not None
-    for month, renamed in ((BEFORE, train), (MONTH, test)):
-        # The same names with other promotions and digits, so that sides hold by group and not by text.
-        other = sided.withColumn("name", F.concat(F.lit(f"[{month}] "), "name", F.lit(" 3")))
-        more = spark.createDataFrame([("m:renamed", renamed.name, renamed.split)], other.schema)
-        put(spark, warehouse, month, other.unionByName(more))
-    return warehouse
-
-
-def put(spark: SparkSession, warehouse: str, month: str, names: DataFrame) -> None:
-    where = {"month": month, "batch": f"{month}-05"}
-    stamped = names.withColumns({name: F.lit(value) for name, value in where.items()})
-    label = F.when(F.col("name").contains("셔츠"), "shirt").otherwise("apple")
-    tokens = stamped.withColumns(
+    sides = {row.split: row.name for row in frame.select("name", split(F.col("name")).alias("split")).collect()}
+    rows = [(month, f"m:{n}", f"[{month}] {name} 3") for month in MONTHS for n, name in enumerate(names)]
+    for month, early, late in zip(MONTHS, ("train", "test", "test"), ("test", "test", "train"), strict=True):
+        rows += [(month, "m:early", sides[early]), (month, "m:late", sides[late])]
+    made = spark.createDataFrame(rows, "month string, product_id string, name string").withColumns(
         {
+            "batch": F.concat("month", F.lit("-05")),
+            "split": split(F.col("name")),
             "name_tokens": F.split("name", " "),
             "category_tokens": F.array().cast("array<string>"),
-            "cat_id": label,
-            "tokenizer_key": F.lit("key"),
+            "cat_id": F.when(F.col("name").contains("셔츠"), "shirt").otherwise("apple"),
         }
     )
-    tables.write(tokens.select(*TOKENS.columns), warehouse, TOKENS, where)
-    products = stamped.withColumns({"prod_nm": F.col("name"), "mall_id": F.lit("m"), "source": F.lit("s")})
-    absent = [field for field in PRODUCTS.struct if field.name not in products.columns]
-    products = products.withColumns({field.name: F.lit(None).cast(field.dataType) for field in absent})
-    tables.write(products.select(*PRODUCTS.columns), warehouse, PRODUCTS, where)
+    return made.cache()
 
 
-def test_no_audit_product_nor_its_name_is_in_a_train_shard(spark: SparkSession, months: str, tmp_path: Path) -> None:
-    offered = audit.population(spark, months, MONTH)
-    drawn = audit.draw(offered, LEAVES, 12)
-    tables.write(drawn, months, AUDIT_SAMPLE, {"month": MONTH})
-    audited = {row.product_id for row in audit.stored(spark, months, MONTH).collect()}
-    assert len(audited) == 12
-    # Learnt from in the month before, so it could not be drawn; a month later one that was drawn is a train name.
-    assert offered.where("product_id = 'm:renamed'").isEmpty()
-    came_back = min(audited)
-    later = tables.read(spark, months, TOKENS, month=MONTH).select("product_id", "name", "split")
-    train_name = later.where("split = 'train'").first()
-    assert train_name is not None
-    renamed = spark.createDataFrame([(came_back, train_name.name, "train")], later.schema)
-    put(spark, months, "2026-03", later.where(F.col("product_id") != came_back).unionByName(renamed))
+def test_no_audit_product_nor_its_name_is_in_a_train_shard(tokens: DataFrame, tmp_path: Path) -> None:
+    products = tokens.where(F.col("month") == MONTH).select("batch", "product_id")
+    offered = audit.drawable(tokens, products, MONTH)
+    sample = audit.draw(offered, LEAVES, 1000)
+    audited = {row.product_id for row in sample.collect()}
+    assert len(audited) > 10
+    assert "m:late" in audited
+    assert "m:early" not in audited
 
-    for month in (MONTH, "2026-03"):
-        window = token_window(spark, months, month, 3)
-        trained = train_rows(window.tokens, tmp_path / month)
-        named = window.delivered.select("*", group_key(F.col("name")).alias("group")).collect()
-        audited_names = {row.group for row in named if row.month == MONTH and row.product_id in audited}
-        trained_names = {row.group for row in named if row.split == "train" and row.product_id in trained}
-        assert len(trained) > 100
-        assert not audited & trained
-        assert not audited_names & trained_names
-        # What is drawn of a month changes nothing of how that month was learnt from.
-        assert ("audit_sample" in window.fingerprints) == (month > MONTH)
-    assert window.facts() == {"held_back_for_audit": 1}
+    # The window of the month after, as normalize and shards take it.
+    window = Corrections(None, sample.select("product_id"))
+    assert window.facts(tokens) == {"held_back_for_audit": 1}
+    trained = train_rows(window.applied(tokens), tmp_path)
+    assert len(trained) > 100
+    assert "m:early" in trained
+    assert not audited & trained
+    named = tokens.select("*", group_key(F.col("name")).alias("group")).collect()
+    audited_names = {row.group for row in named if row.month == MONTH and row.product_id in audited}
+    trained_names = {row.group for row in named if row.split == "train" and row.product_id in trained}
+    assert not audited_names & trained_names
 
 
 def train_rows(tokens: DataFrame, folder: Path) -> set[str]:
     """The products in the train files of shards made of these tokens."""
-    folder.mkdir()
     write_words(folder / "words.parquet", ["사과"], [9])
     grams = pa.table({"token": ["사"], "documents": [4], "idf": [1.0]}).cast(GRAMS_SCHEMA)
     pq.write_table(grams, folder / "grams.parquet")
