@@ -3,15 +3,22 @@
 from lib.registry.versions import (
     CANDIDATE,
     CHAMPION,
+    PREVIOUS,
+    Standing,
     Version,
     advance_alias,
+    crown,
     log_metrics,
     register,
     resolve,
+    roll_back,
     set_alias,
+    standing,
     versions,
+    withdrawn,
 )
 
 __all__ = [
-    "CANDIDATE", "CHAMPION", "Version", "advance_alias", "log_metrics", "register", "resolve", "set_alias", "versions",
+    "CANDIDATE", "CHAMPION", "PREVIOUS", "Standing", "Version", "advance_alias", "crown", "log_metrics", "register",
+    "resolve", "roll_back", "set_alias", "standing", "versions", "withdrawn",
 ]  # fmt: skip

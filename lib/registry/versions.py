@@ -1,8 +1,12 @@
 """Versions and aliases of the model, in an MLflow model registry (SQLite in a local folder unless conf says otherwise).
 
 A version's source is its artefact's folder; nothing is uploaded anywhere.
+
+`champion` scores; `previous` is who was champion before, to whom a rollback returns. Each alias moves in one step, and
+in such an order that whoever is killed in between leaves a champion that exists.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +26,9 @@ from lib.artefact import MANIFEST, Artefact
 from lib.errors import UserError
 
 NAME = "catmatch"
-CANDIDATE, CHAMPION = "candidate", "champion"
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
+# Tag of a version that was champion and that a person took back: who, why and when, as JSON.
+WITHDRAWN = "withdrawn"
 EXPERIMENT = "catmatch"
 # File of the SQLite store in the local folder.
 STORE = "mlflow.db"
@@ -134,6 +140,77 @@ def advance_alias(state: str, alias: str, version: str, name: str = NAME) -> Non
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Who is champion and who was before, as version numbers; None where nobody is."""
+
+    champion: str | None
+    previous: str | None
+
+
+def standing(state: str, name: str = NAME) -> Standing:
+    """Who is champion now and who was before."""
+    if not _store_is_there(state):
+        return Standing(None, None)
+    aliases = _aliases(_client(state), name)
+    return Standing(*(str(aliases[one]) if one in aliases else None for one in (CHAMPION, PREVIOUS)))
+
+
+def crown(state: str, version: str, previous: str | None, name: str = NAME) -> Standing:
+    """Make the version champion.
+
+    Args:
+        previous: who is to be `previous` from now on; None: it stays as it is.
+
+    Raises:
+        UserError: as `set_alias`.
+    """
+    if previous is not None:
+        set_alias(state, PREVIOUS, previous, name)
+    set_alias(state, CHAMPION, version, name)
+    return standing(state, name)
+
+
+def roll_back(state: str, note: Mapping[str, str], name: str = NAME) -> Standing:
+    """Let champion and previous change places; the one that was champion is tagged as withdrawn.
+
+    Args:
+        note: who does it, why and when.
+
+    Returns:
+        As it is now.
+
+    Raises:
+        UserError: there is no previous, or its files are gone; nothing has changed then.
+    """
+    now = standing(state, name)
+    if now.champion is None or now.previous is None or now.champion == now.previous:
+        raise UserError(
+            f"model {name} has no previous champion to return to in {store_uri(state)}; it has "
+            f"{_known(_client(state), name)}"
+        )
+    resolve(state, now.previous, name)
+    client = _client(state)
+    client.set_model_version_tag(name, now.champion, WITHDRAWN, json.dumps(dict(note), ensure_ascii=False))
+    client.delete_model_version_tag(name, now.previous, WITHDRAWN)
+    set_alias(state, CHAMPION, now.previous, name)
+    set_alias(state, PREVIOUS, now.champion, name)
+    return standing(state, name)
+
+
+def withdrawn(state: str, version: str, name: str = NAME) -> dict[str, str] | None:
+    """Who took the version back, why and when; None: nobody did.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    try:
+        note = _client(state).get_model_version(name, version).tags.get(WITHDRAWN)
+    except MlflowException as error:
+        raise UserError(f"version {version!r} of model {name} cannot be read: {_said(error)}") from None
+    return None if note is None else dict(json.loads(note))
+
+
+@dataclass(frozen=True)
 class Version:
     """A registered version.
 
@@ -152,7 +229,7 @@ class Version:
 
 def versions(state: str, name: str = NAME) -> list[Version]:
     """All versions of the model, oldest first; none where no store or model has been made yet."""
-    if "://" not in state and not (Path(state) / STORE).is_file():
+    if not _store_is_there(state):
         return []
     client = _client(state)
     named: dict[str, list[str]] = {}
@@ -179,6 +256,11 @@ def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: st
         client.log_batch(run, metrics=_metrics(metrics))
     except MlflowException as error:
         raise UserError(f"figures of version {version!r} of model {name} cannot be logged: {_said(error)}") from None
+
+
+def _store_is_there(state: str) -> bool:
+    """Whether there may be anything to ask: asking a local store makes it."""
+    return "://" in state or (Path(state) / STORE).is_file()
 
 
 @cache

@@ -1,5 +1,6 @@
 """Versions and aliases over a real SQLite store."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lib import artefact, registry
 from lib.artefact import Artefact, ArtefactWriter
 from lib.errors import UserError
+from lib.registry import Standing
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,79 @@ def test_a_version_whose_folder_is_gone_is_refused(state: str, tmp_path: Path) -
     (made.folder / "manifest.json").unlink()
     with pytest.raises(UserError, match="gone or unfinished"):
         registry.resolve(state, "candidate", name="gone")
+
+
+NOTE = {"who": "J. Kim", "why": "shoes in lamps", "when": "2026-02-03T10:00:00+00:00"}
+
+
+def registered(state: str, place: Path, count: int, name: str) -> list[Artefact]:
+    made = [model(place, str(number)) for number in range(count)]
+    for one in made:
+        registry.register(state, one, {}, {}, name=name)
+    return made
+
+
+def test_who_was_champion_becomes_previous_and_returns(state: str, tmp_path: Path) -> None:
+    registered(state, tmp_path, 2, "crowned")
+    assert registry.standing(state, "crowned") == Standing(None, None)
+    assert registry.crown(state, "1", None, "crowned") == Standing("1", None)
+    assert registry.crown(state, "2", "1", "crowned") == Standing("2", "1")
+    assert registry.roll_back(state, NOTE, "crowned") == Standing("1", "2")
+    assert registry.withdrawn(state, "2", "crowned") == NOTE
+    assert registry.withdrawn(state, "1", "crowned") is None
+    # Who thinks again trusts the version again.
+    assert registry.roll_back(state, {**NOTE, "why": "it was the feed"}, "crowned") == Standing("2", "1")
+    assert registry.withdrawn(state, "2", "crowned") is None
+
+
+def test_nobody_to_return_to_is_one_sentence(state: str, tmp_path: Path) -> None:
+    registered(state, tmp_path, 2, "first")
+    with pytest.raises(UserError, match=r"no previous champion .* candidate \(version 2\)"):
+        registry.roll_back(state, NOTE, "first")
+    registry.crown(state, "2", None, "first")
+    with pytest.raises(UserError, match="no previous champion"):
+        registry.roll_back(state, NOTE, "first")
+
+
+def test_a_previous_whose_files_are_gone_is_not_returned_to(state: str, tmp_path: Path) -> None:
+    older, _ = registered(state, tmp_path, 2, "lost")
+    registry.crown(state, "2", "1", "lost")
+    (older.folder / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"version 1 .* gone or unfinished"):
+        registry.roll_back(state, NOTE, "lost")
+    assert registry.standing(state, "lost") == Standing("2", "1")
+    assert registry.withdrawn(state, "2", "lost") is None
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_killed_between_two_aliases_there_is_a_champion_and_doing_it_again_ends_it(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    name = f"killed{back}"
+    registered(state, tmp_path, 2, name)
+    registry.crown(state, "1", None, name)
+    if back:
+        registry.crown(state, "2", "1", name)
+    moved: list[str] = []
+
+    def once(state: str, alias: str, version: str, name: str) -> None:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(alias)
+        original(state, alias, version, name)
+
+    # The package has a function of the module's name.
+    versions = sys.modules["lib.registry.versions"]
+    original = versions.set_alias
+    monkeypatch.setattr(versions, "set_alias", once)
+    with pytest.raises(KeyboardInterrupt):
+        registry.roll_back(state, NOTE, name) if back else registry.crown(state, "2", "1", name)
+    monkeypatch.undo()
+    assert registry.resolve(state, "champion", name)[1] == "1"
+    if not back:
+        assert registry.crown(state, "2", "1", name) == Standing("2", "1")
+
+
+def test_asking_who_is_champion_makes_no_store(tmp_path: Path) -> None:
+    assert registry.standing(str(tmp_path / "none")) == Standing(None, None)
+    assert not (tmp_path / "none").exists()
