@@ -1,11 +1,10 @@
 """How often do the gates promote a model that is as good as the champion, and one that is a point worse?
 
-python -m benchmarks.promotion [--draws 5000] [--seed 1]
+python -m benchmarks.promotion [--draws 2000] [--seed 1]
 
 A month of 150,000 test rows in 500 categories of Zipf sizes and 1,201 audit answers drawn in 20 strata, two models that
 answer differently on 5 % of the rows. The rows enter the gates by their counts, so a draw is an exact one of binomials
-over what rows would do, and all gates but latency judge it together. Its peer is the coin: a gate that let anything
-pass would promote both always.
+over what rows would do, and all gates but latency judge it together.
 """
 
 import argparse
@@ -19,7 +18,7 @@ from lib.evaluation.calibration import Bin
 from lib.promotion.bounds import Pairs, weighted
 from lib.promotion.gates import FAILED, Gate, audit_gate, calibration_gate, category_gate, month_gate
 
-FULL_DRAWS = 5000
+FULL_DRAWS = 2000
 MONTH_ROWS, AUDIT_ROWS, DISCORDANCE = 150_000, 1_201, 0.05
 CATEGORIES, STRATA, TAIL = 500, 20, 1.0
 # Confidences as a month's: most rows are sure, and few below a half.
