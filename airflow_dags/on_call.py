@@ -74,7 +74,8 @@ TASKS = {
     "drift": (
         "Compares the month with the last ones: categories, tokens, confidence, brands, by mall.",
         "Red is an error of the job. That the data drifted leaves it green: the report and `promote` say so, "
-        "naming the mall or category that moved most. Ask that mall before you override.",
+        "naming the mall or category that moved most. Ask that mall first; to promote all the same, submit "
+        "`jobs/promote.py --month … --override-drift --who NAME --why TEXT` and clear `score` with downstream.",
     ),
     "promote": (
         "Holds the candidate against the champion and moves the aliases if all gates pass; `manifests/promote` "

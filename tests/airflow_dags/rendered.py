@@ -5,13 +5,18 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk.exceptions import AirflowException
+
+import stages
 
 FOLDER = Path(__file__).resolve().parents[2] / "airflow_dags"
+VERDICTS = (("skip", "promoted"), ("skip", "first"), ("skip", "kept"), ("fail", "first"), ("fail", "kept"))
 PARTITIONS = {"monthly_retraining": "2026-01", "catalogue_scoring": "2026-01-31"}
 
 
@@ -43,12 +48,27 @@ def described(dag: Any) -> dict[str, Any]:
     }
 
 
+def verdict(configured: str, decision: str) -> str:
+    """What the task promotion_verdict makes of a decision: the exception that it raises, or nothing."""
+    with tempfile.TemporaryDirectory() as warehouse:
+        manifest = Path(warehouse) / "manifests" / "promote" / "2026-01.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text(json.dumps({"facts": {"decision": decision, "words": "Two points worse."}}))
+        stages.SETTINGS |= {"verdict": configured, "warehouse": warehouse}
+        try:
+            stages.promotion_verdict.function("2026-01")
+        except AirflowException as raised:
+            return f"{type(raised).__name__}: {raised}"
+    return ""
+
+
 def main() -> None:
-    """Standard output is JSON; Airflow's own words go to standard error."""
-    out, sys.stdout = sys.stdout, sys.stderr
+    """The last line of standard output is the JSON; before it are Airflow's own words."""
     bag = DagBag(str(FOLDER))
     dags = {name: described(dag) for name, dag in bag.dags.items()}
-    json.dump({"errors": bag.import_errors, "dags": dags}, out)
+    verdicts = {f"{configured} {decision}": verdict(configured, decision) for configured, decision in VERDICTS}
+    said = {"errors": bag.import_errors, "dags": dags, "verdicts": verdicts}
+    sys.stdout.write(f"\n{json.dumps(said)}\n")
 
 
 if __name__ == "__main__":
