@@ -42,7 +42,7 @@ def unneeded(config: Config) -> list[Path]:
     named = [one for one in known if one.aliases]
     months = _kept_months(config) | {one.month for one in named}
     kept = list(_manifests(config, months))
-    roots = {one.folder for one in named} | _named_by(warehouse, kept, known)
+    roots = {_here(warehouse, one) for one in named} | _named_by(warehouse, kept, known)
     needed = _reached(warehouse, roots)
     made = (place for place in warehouse.glob("artefacts/*/*/*") if place.is_dir() and place not in needed)
     left = (place for place in warehouse.glob("checkpoints/*/*") if place.is_dir() and place.parent.name not in months)
@@ -71,7 +71,7 @@ def _manifests(config: Config, months: set[str]) -> Iterator[Manifest]:
 
 def _named_by(warehouse: Path, kept: Iterable[Manifest], known: Iterable[Version]) -> set[Path]:
     """Artefacts that the manifests name, and those of the model versions that they name."""
-    folders = {one.number: one.folder for one in known}
+    folders = {one.number: _here(warehouse, one) for one in known}
     found: set[Path] = set()
     for one in kept:
         found |= {warehouse / place for place in one.artefacts.values()}
@@ -80,12 +80,17 @@ def _named_by(warehouse: Path, kept: Iterable[Manifest], known: Iterable[Version
     return found
 
 
+def _here(warehouse: Path, version: Version) -> Path:
+    """The version's folder in this warehouse, also where it was registered when that was mounted somewhere else."""
+    return warehouse.joinpath("artefacts", "model", *version.folder.parts[-2:])
+
+
 def _reached(warehouse: Path, roots: Iterable[Path]) -> set[Path]:
     """The roots and all that they were made from, as far as they lie in the warehouse."""
     waiting, seen = [root.resolve() for root in roots], set[Path]()
     while waiting:
         place = waiting.pop()
-        if place in seen or not place.is_relative_to(warehouse):
+        if place in seen:
             continue
         seen.add(place)
         if (place / MANIFEST).is_file():

@@ -87,6 +87,15 @@ def test_what_an_alias_stands_on_stays_however_old(warehouse: Warehouse, alias: 
     assert warehouse.going() == gone
 
 
+def test_a_warehouse_that_was_moved_keeps_its_champion(warehouse: Warehouse) -> None:
+    oldest = warehouse.month(OLDEST)[2]
+    for month in (OLD, NEWEST):
+        warehouse.stage("ingest", month, {})
+    elsewhere = Path("/mounted/elsewhere") / oldest.folder.relative_to(warehouse.folder)
+    warehouse.versions = [Version("1", OLDEST, elsewhere, ("champion",))]
+    assert warehouse.going() == set()
+
+
 def test_what_a_kept_manifest_names_stays_with_what_it_was_made_from(warehouse: Warehouse) -> None:
     old = warehouse.month(OLDER)[2]
     warehouse.month(NEWEST)
