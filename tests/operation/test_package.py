@@ -31,7 +31,7 @@ for name in (n for n in names if n.startswith("jobs.") and not n.endswith("__ini
         try:
             runpy.run_module(name, run_name="__main__", alter_sys=True)
         except SystemExit as end:
-            helped[name] = (end.code, "--conf" in said.getvalue())
+            helped[name] = (end.code, said.getvalue().startswith("usage:"))
 from lib.manifest import code_version
 from lib.report.index import Index, render_index
 from lib.session import locked_jars
