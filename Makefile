@@ -91,7 +91,7 @@ package: $(READY) ## the code and the environment for a cluster, into .run/packa
 
 # What a person sees, for docs/screenshots: of what the last `make run` left.
 CHROMIUM ?= chromium
-REPORTS := .run/local/reports
+REPORTS ?= .run/local/reports
 screenshots: ## pictures of the last make run's index and month into docs/screenshots (needs Debian's chromium, fonts-noto-cjk)
 	@command -v $(CHROMIUM) >/dev/null || { echo "error: $(CHROMIUM) was not found; apt-get install chromium fonts-noto-cjk" >&2; exit 2; }
 	@[ -f $(REPORTS)/index.html ] || { echo "error: there is no $(REPORTS)/index.html; run \`make run\` first" >&2; exit 2; }

@@ -17,7 +17,7 @@ DECISIONS = {
 MOST_ROWS = 40
 MOST_CHARACTERS = 500
 # What a gate's record has beside its figures.
-GATE_WORDS = ("name", "status", "words")
+GATE_WORDS = ("name", "status", "words", "overridden")
 AUDIT_WORDS = {
     "people": "People say what the given label says",
     "machine": "The machine says so, on the same offers",
@@ -34,7 +34,7 @@ def promotion(facts: MonthFacts) -> dict[str, Any] | None:
     gates = [
         {
             "name": gate.get("name"),
-            "status": gate.get("status"),
+            "status": f"{gate.get('status')}{', overruled' if gate.get('overridden') else ''}",
             "mark": MARKS.get(str(gate.get("status")), ""),
             "words": _cut(gate.get("words")),
             "figures": [f"{_plain(key)} {_value(value)}" for key, value in gate.items() if key not in GATE_WORDS],

@@ -136,6 +136,7 @@ DECIDED = {
             {"name": "month", "status": "failed", "words": "0.9 points worse", "difference": [-0.9, -1.2, -0.6]},
             {"name": "latency", "status": "passed", "words": "as fast", "ratio": 1.04},
             {"name": HOSTILE, "status": "not judged", "words": "nobody has answered"},
+            {"name": "drift", "status": "failed", "words": "half the usual offers", "overridden": True},
         ],
         "override": {"who": HOSTILE, "why": "a holiday"},
     },
