@@ -22,8 +22,8 @@ MARK = "CATMATCH_STARTED_BY"
 class Started:
     """A context; at its end, also by Ctrl-C, no process that it started is left, nor any that one of those started.
 
-    They are known by a variable of their environment, which is handed down: a task of Airflow's, Spark's Java and its
-    Python workers are in other sessions and may have lost their parents.
+    They are known, also when they have lost their parents, by a variable of their environment, which is handed down, and
+    by their session: Airflow's processes write their titles over their environment, and Spark's start sessions anew.
     """
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
@@ -82,10 +82,15 @@ class Started:
         """All that were started and live, however many processes lie between."""
         found = []
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get(MARK) == self._token and process.status() != psutil.STATUS_ZOMBIE:
+            with suppress(psutil.Error, ProcessLookupError):
+                if self._is_ours(process) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        # A started process leads a session of its own, which has its number.
+        sessions = {started.pid for started in self._named.values()}
+        return os.getsid(process.pid) in sessions or process.environ().get(MARK) == self._token
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
