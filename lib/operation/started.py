@@ -22,8 +22,8 @@ MARK = "CATMATCH_STARTED_BY"
 class Started:
     """A context; at its end, also by Ctrl-C, no process that it started is left, nor any that one of those started.
 
-    They are known, also when they have lost their parents, by a variable of their environment, which is handed down, and
-    by their session: Airflow's processes write their titles over their environment, and Spark's start sessions anew.
+    They are known, also when they have lost their parents, by a variable of their environment, which is handed down,
+    and by their session: Airflow's processes write titles over their environment, and Spark's start sessions anew.
     """
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from lib.errors import UserError
 from lib.operation.started import Started
 
-# Processes that outlive their parent: one leaves its session, as Spark's do; one loses its environment, as Airflow's do.
+# Outlives its parent, and leaves its session, as Spark's processes do, or has lost its environment, as Airflow's.
 ORPHANED = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], {})"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
 
