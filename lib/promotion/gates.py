@@ -71,6 +71,11 @@ def audit_gate(pairs: Pairs, answered: int, month: str | None, settings: Promote
     return Gate(found.name, found.status, found.words, {**found.figures, "rows": answered, "month": month})
 
 
+def unread_audit(month: str, why_not: str) -> Gate:
+    """An audit sample of an earlier month, whose offers can be read no more."""
+    return Gate("audit", NOT_JUDGED, f"Not judged by people: the offers of {month} cannot be read: {why_not}.")
+
+
 def category_gate(cat_ids: Sequence[str], pairs: Pairs, settings: PromoteSettings) -> Gate:
     """No single category is shown to lose more than it may.
 

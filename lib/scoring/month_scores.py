@@ -1,5 +1,7 @@
 """Scores a month of the warehouse into `predictions`, one slice per delivery."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -20,6 +22,40 @@ TENTHS = 10
 LEVELS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
 
 
+@dataclass(frozen=True)
+class MonthRows:
+    """A month's products as a model reads them.
+
+    Attributes:
+        chosen: the model.
+        rows: batch, product_id, and what the model takes.
+        tokens_reused: whether that is the month's own tokens; otherwise names are cut anew in the workers.
+    """
+
+    chosen: Chosen
+    rows: DataFrame
+    tokens_reused: bool
+
+    @classmethod
+    def of(cls, spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> "MonthRows":
+        """The products that the month's tokens hold.
+
+        Raises:
+            UserError: the month has no tokens, or not the pictures that the model sees, or names cannot be cut here as
+                in the model's training.
+        """
+        tokens = tables.read_month(spark, warehouse, TOKENS, month)
+        made_by = {str(row["tokenizer_key"]) for row in tokens.select("tokenizer_key").distinct().collect()}
+        same = made_by == {str(chosen.tokenizer["key"])}
+        rows = tokens if same else _texts(spark, warehouse, month, chosen)
+        return cls(chosen, with_pictures(rows, warehouse, month, chosen.picture), same)
+
+    def answered(self, rows: DataFrame, kept: Sequence[str]) -> DataFrame:
+        """Some of `rows`, labelled: the columns `kept`, then the model's answer (`lib.scoring.batch.ANSWER`)."""
+        scorer = self.chosen.scorer
+        return (scorer.score_tokens if self.tokens_reused else scorer.score_texts)(rows, kept)
+
+
 def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> Outcome:
     """Label every product that the month's tokens hold and write one slice per batch.
 
@@ -30,15 +66,12 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
             the model's training.
     """
     tokens = tables.read_month(spark, warehouse, TOKENS, month)
-    made_by = {str(row["tokenizer_key"]) for row in tokens.select("tokenizer_key").distinct().collect()}
-    same = made_by == {str(chosen.tokenizer["key"])}
-    rows = with_pictures(tokens if same else _texts(spark, warehouse, month, chosen), warehouse, month, chosen.picture)
-    outcome = Outcome(facts={"model_version": chosen.version, "tokens_reused": same})
+    month_rows = MonthRows.of(spark, warehouse, month, chosen)
+    outcome = Outcome(facts={"model_version": chosen.version, "tokens_reused": month_rows.tokens_reused})
     total = 0
     for batch in sorted(_batches(tokens) | _scored_batches(spark, warehouse, month, chosen.version)):
         where = {"month": month, "batch": batch, "model_version": chosen.version}
-        wanted = rows.where(F.col("batch") == batch)
-        answered = (chosen.scorer.score_tokens if same else chosen.scorer.score_texts)(wanted, ["product_id"])
+        answered = month_rows.answered(month_rows.rows.where(F.col("batch") == batch), ["product_id"])
         stamped = answered.withColumns({name: F.lit(value) for name, value in where.items()})
         with portions_for(spark, chosen.picture.kind if chosen.picture else None):
             written = tables.write(stamped, warehouse, PREDICTIONS, where)
