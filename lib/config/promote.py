@@ -27,7 +27,7 @@ class PromoteSettings(Settings):
     category_min_rows: Positive = Field(200, description="test rows of a category from which on it is looked at alone")
     category_margin: Margin = Field(0.05, description="accuracy that such a category may lose")
     calibration_error: Share = Field(
-        0.05, description="largest distance of confidence and accuracy, beyond what chance alone would show"
+        0.05, description="largest distance of confidence and accuracy, beyond what chance alone may make"
     )
     latency_ratio: Annotated[float, Field(gt=0, le=100)] = Field(
         1.2, description="candidate's median time of a batch over the champion's"

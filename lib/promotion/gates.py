@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from scipy.stats import norm
 
 from lib.config import PromoteSettings
 from lib.evaluation.calibration import Bin, binned_error
@@ -108,7 +109,7 @@ def calibration_gate(bins: Sequence[Bin], settings: PromoteSettings) -> Gate:
     """The candidate's confidences mean what they say.
 
     The error of binned confidences is above 0 by chance alone, and the more so the fewer the rows (Kumar, Liang & Ma:
-    Verified uncertainty calibration, 2019); what a calibrated model would show is taken off.
+    Verified uncertainty calibration, 2019); what chance may make of a calibrated model is taken off.
     """
     rows = sum(one.rows for one in bins)
     limit = settings.calibration_error
@@ -116,23 +117,29 @@ def calibration_gate(bins: Sequence[Bin], settings: PromoteSettings) -> Gate:
         return Gate(
             "calibration", FAILED, "The month has no labelled test rows, so nothing is known of confidences.", {}
         )
-    error, chance = binned_error(list(bins)), error_by_chance(bins)
-    excess = max(error - chance, 0.0)
-    passed = excess <= limit
+    error, chance = binned_error(list(bins)), error_by_chance(bins, settings.level)
     words = (
-        f"Confidence and accuracy lie {100 * error:.2f} points apart on {rows:,} test rows, {100 * excess:.2f} more "
-        f"than chance alone would have it; {100 * limit:g} are allowed."
+        f"Confidence and accuracy lie {100 * error:.2f} points apart on {rows:,} test rows; {100 * limit:g} are "
+        f"allowed, and {100 * chance:.2f} that chance alone may make."
     )
     figures = {"error": error, "by_chance": chance, "rows": rows, "limit": limit}
-    return Gate("calibration", PASSED if passed else FAILED, words, figures)
+    return Gate("calibration", PASSED if error - chance <= limit else FAILED, words, figures)
 
 
-def error_by_chance(bins: Sequence[Bin]) -> float:
-    """The calibration error to expect of a model whose confidences mean just what they say: in each bin the mean
-    distance of a normal variable from its centre."""
+def error_by_chance(bins: Sequence[Bin], level: float) -> float:
+    """What the calibration error of a model whose confidences mean just what they say hardly exceeds.
+
+    In each bin accuracy lies about normally around confidence; the error is the weighted mean of absolute distances.
+
+    Args:
+        level: how sure the bound is, for instance 0.95.
+    """
     rows = sum(one.rows for one in bins)
-    spread = sum(one.rows * (one.confidence * (1 - one.confidence) / one.rows) ** 0.5 for one in bins)
-    return float((2 / np.pi) ** 0.5 * spread / rows) if rows else 0.0
+    if rows == 0:
+        return 0.0
+    spread = np.array([one.rows * (one.confidence * (1 - one.confidence) / one.rows) ** 0.5 for one in bins]) / rows
+    mean, variance = (2 / np.pi) ** 0.5 * spread.sum(), (1 - 2 / np.pi) * (spread**2).sum()
+    return float(mean + norm.ppf(level) * variance**0.5)
 
 
 def latency_gate(candidate: Sequence[float], champion: Sequence[float], rows: int, settings: PromoteSettings) -> Gate:

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import promotion
 from lib.config import PromoteSettings
-from lib.evaluation.calibration import Bin
+from lib.evaluation.calibration import Bin, binned_error
 from lib.promotion import gates
 from lib.promotion.bounds import Pairs
 from lib.promotion.gates import FAILED, NOT_JUDGED, PASSED
@@ -72,10 +72,11 @@ def test_one_large_category_that_is_lost_is_named() -> None:
 
 def test_calibration_is_held_against_what_chance_would_show() -> None:
     assert gates.calibration_gate([Bin(10_000, 0.9, 0.86), Bin(10_000, 0.7, 0.7)], SETTINGS).status == PASSED
-    off = gates.calibration_gate([Bin(10_000, 0.9, 0.8), Bin(10_000, 0.7, 0.69)], SETTINGS)
-    assert (off.status, off.figures["error"]) == (FAILED, pytest.approx(0.055))
-    # Four rows of .75, two of them right: a distance of .25, of which chance alone has .17.
-    assert gates.error_by_chance([Bin(4, 0.75, 0.5)]) == pytest.approx(0.1727, abs=1e-4)
+    off = gates.calibration_gate([Bin(10_000, 0.9, 0.78), Bin(10_000, 0.7, 0.69)], SETTINGS)
+    assert (off.status, off.figures["error"]) == (FAILED, pytest.approx(0.065))
+    # Four rows of .75: a deviation of .2165, so a mean distance of .1727 and 1.645 * .1305 on top.
+    assert gates.error_by_chance([Bin(4, 0.75, 0.5)], 0.95) == pytest.approx(0.3874, abs=1e-4)
+    assert gates.calibration_gate([Bin(4, 0.75, 0.5)], SETTINGS).status == PASSED
     assert gates.calibration_gate([], SETTINGS).status == FAILED
 
 
@@ -111,3 +112,13 @@ def test_what_was_rolled_back_stays_so() -> None:
     assert gates.rollback_gate(None).status == PASSED
     found = gates.rollback_gate({"who": "J. Kim", "why": "shoes in lamps", "when": "2026-02-03T10:00:00+00:00"})
     assert (found.status, "J. Kim" in found.words, "shoes in lamps" in found.words) == (FAILED, True, True)
+
+
+def test_a_calibrated_model_shows_no_more_error_than_chance_may_make() -> None:
+    chance = np.random.default_rng(1)
+    limit = gates.error_by_chance([Bin(40, said, said) for said in promotion.CONFIDENCES], 0.95)
+    drawn = [
+        binned_error([Bin(40, said, chance.binomial(40, said) / 40) for said in promotion.CONFIDENCES])
+        for _ in range(1000)
+    ]
+    assert np.mean(np.array(drawn) > limit) == pytest.approx(0.05, abs=0.03)
