@@ -28,14 +28,14 @@ LEVEL = 1
 
 
 def code_zip(folder: Path, root: Path = ROOT) -> Path:
-    """Write the tracked files of the checkout as they are now to <folder>/catmatch.zip.
+    """Write the checkout's files as they are now, but for those that git ignores, to <folder>/catmatch.zip.
 
     Raises:
         UserError: this is no git checkout.
     """
     try:
         listed = subprocess.run(  # noqa: S603
-            ["git", "-C", str(root), "ls-files", "-z", *PARTS],  # noqa: S607
+            ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS],  # noqa: S607
             capture_output=True, check=True,
         ).stdout.decode()  # fmt: skip
     except (OSError, subprocess.CalledProcessError):

@@ -51,7 +51,7 @@ def test_two_builds_have_the_same_bytes(archive: Path, tmp_path: Path) -> None:
     assert code_zip(tmp_path / "again").read_bytes() == archive.read_bytes()
 
 
-def test_it_holds_what_git_knows_and_nothing_else(archive: Path) -> None:
+def test_it_holds_what_git_does_not_ignore(archive: Path) -> None:
     names = zipfile.ZipFile(archive).namelist()
     assert {"lib/report/templates/month.html", "jobs/month.py", "schemas/table.py", "COMMIT"} <= set(names)
     assert not [name for name in names if "__pycache__" in name or not name.startswith((*PARTS, "COMMIT"))]
