@@ -101,7 +101,7 @@ def tokens(spark: SparkSession) -> DataFrame:
 
 def test_no_audit_product_nor_its_name_is_in_a_train_shard(tokens: DataFrame, tmp_path: Path) -> None:
     products = tokens.where(F.col("month") == MONTH).select("batch", "product_id")
-    offered = audit.drawable(tokens, products, MONTH)
+    offered = audit.drawable(tokens.where(F.col("month") <= MONTH), products, MONTH)
     sample = audit.draw(offered, LEAVES, 1000)
     audited = {row.product_id for row in sample.collect()}
     assert len(audited) > 10

@@ -15,7 +15,7 @@ MONTH, BATCH = "2026-01", "2026-01-05"
 # product, name, side, predicted, two probabilities, route
 OFFERS = (
     ("hansol:1", "빨간 사과", "train", "100", 0.6, 0.4, "automatic"),
-    ("hansol:2", "사과 빨간 3kg", "train", "101", 0.5, 0.4, "automatic"),
+    ("hansol:2", "사과 빨간 3", "train", "101", 0.5, 0.4, "automatic"),
     ("bada:3", "[특가] 빨간 사과", "train", "100", 0.9, 0.1, "automatic"),
     ("bada:4", "배", "train", "100", 0.75, 0.25, "review"),
     ("bada:5", "단감", "train", "100", 0.9, 0.0, "automatic"),
