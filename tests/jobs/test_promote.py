@@ -94,7 +94,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse with the models of two months and nothing else."""
     root = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as patch:
-        # The first month's model learnt from another tokenizer's tokens.
+        # The first month's model learnt from another tokenizer's tokens, and the leaf of its time.
+        patch.setattr(tiny_model, "NAMES", [(name, cat_id.replace("200", "190")) for name, cat_id in NAMES])
         text = TextSettings(tokenizer="mecab", max_name_length=60)
         patch.setattr(tiny_model, "TEXT", text)
         patch.setattr(tiny_model, "TOKENIZER_KEY", TokenizerSettings.of(text).key)
