@@ -8,6 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from lib import tables
+from lib.chunks import Chunks
 from lib.command import run_stage_job
 from lib.config import Config
 from lib.errors import UserError
@@ -22,7 +23,7 @@ STAGE = Stage("image_features", revision=1, config_keys=())
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
     """Write the month's features of one backbone: one row for each product with a picture."""
     # Here, so that what imports every job does not start TensorFlow for Spark-only stages.
-    from lib.images.features import Looking, forget, month_features
+    from lib.images.features import Looking, month_features
 
     if config.images is None:
         raise UserError("this configuration has no images section, so there are no pictures to look at; add one")
@@ -33,11 +34,11 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     staging = Path(config.images.staging).resolve()
 
     def work(key: str) -> Outcome:
-        folder = staging / f"features-{month}-{key}"
+        chunks = Chunks(staging / f"features-{month}-{key}")
         with small_portions(spark):
-            made = month_features(spark, warehouse, month, looking, folder)
+            made = month_features(spark, warehouse, month, looking, chunks)
             written = tables.write(made.rows, warehouse, IMAGE_FEATURES, where)
-        forget(folder)
+        chunks.forget()
         with_picture, without = made.products
         outcome = Outcome(rows_in=with_picture + without, exits={"image_features": written.rows, "without": without})
         outcome.facts = {"backbone": looking.key, **made.facts()}

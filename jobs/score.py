@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from lib import command, config, tables
+from lib.chunks import Chunks
 from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Stage, run_stage
@@ -30,10 +31,11 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False, mo
     tokens = tables.fingerprint(spark, warehouse, TOKENS, month=month)
     seen = pictures.fingerprint(spark, warehouse, month, scoring.picture)
     inputs = {"tokens": str(tokens), "model": scoring.content, "version": scoring.version, **seen}
-    inputs["thresholds"] = scoring.routing
+    inputs["thresholds"] = scoring.routed_by
 
-    def work(key: str) -> Outcome:  # noqa: ARG001 no artefact
-        outcome = month_scores.score_month(spark, warehouse, month, scoring)
+    def work(key: str) -> Outcome:
+        chunks = Chunks(Path(config.score.staging).resolve() / f"score-{month}-{key}")
+        outcome = month_scores.score_month(spark, warehouse, month, scoring, config.score.chunk_rows, chunks)
         outcome.rows_in = tokens.rows
         return outcome
 

@@ -5,12 +5,10 @@ too. What is to be looked at is cut into chunks; each chunk's features lie in th
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lib import months, tables
+from lib.chunks import Chunks, is_whole
 from lib.config import BackboneSettings, ImageFeaturesSettings
 from lib.errors import UserError
 from lib.images.backbones import Extractor, backbone_key, extractor
@@ -30,8 +29,8 @@ from schemas.images import IMAGES
 
 LOG = logging.getLogger(__name__)
 SEEN = "hash string, features array<float>"
-# Where Spark says that all of a chunk is there.
-WHOLE = "_SUCCESS"
+# Folder of the pictures that are to be looked at.
+TO_DO = "to-do"
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,11 @@ class MonthFeatures:
         return {"pictures": self.pictures, "looked_at": self.looked_at, "images_per_second": rate}
 
 
-def month_features(spark: SparkSession, warehouse: str, month: str, looking: Looking, staging: Path) -> MonthFeatures:
+def month_features(spark: SparkSession, warehouse: str, month: str, looking: Looking, chunks: Chunks) -> MonthFeatures:
     """Look at a month's pictures.
 
     Args:
-        staging: folder of this work alone, which driver and workers see; the caller removes it when rows are stored.
+        chunks: of this work; the caller forgets them when rows are stored.
 
     Raises:
         UserError: pictures of the month are of another size.
@@ -91,11 +90,11 @@ def month_features(spark: SparkSession, warehouse: str, month: str, looking: Loo
     _check_size(images, month, looking.size)
     shown = images.where(F.col("image").isNotNull())
     known = _known(spark, warehouse, months.shift(month, -1), looking.key)
-    chunks = _stage(shown, known, looking.settings.chunk_rows, staging)
+    count = _stage(shown, known, looking.settings.chunk_rows, chunks)
     started = time.monotonic()
-    looked_at = sum(_look_at(spark, number, chunks, month, looking, staging) for number in range(chunks))
+    looked_at = sum(_look_at(spark, number, count, month, looking, chunks) for number in range(count))
     seconds = time.monotonic() - started
-    seen = spark.read.schema(SEEN).parquet(*[str(staging / f"seen-{number}") for number in range(chunks)])
+    seen = spark.read.schema(SEEN).parquet(*[str(chunks.result(number)) for number in range(count)])
     both = seen.unionByName(known.join(seen, on="hash", how="left_anti"))
     rows = shown.select("month", "product_id", "hash").join(both, on="hash", how="inner")
     counted = images.agg(
@@ -124,25 +123,23 @@ def _known(spark: SparkSession, warehouse: str, month: str, key: str) -> DataFra
     return seen.join(hashes, on="product_id", how="inner").select("hash", "features").dropDuplicates(["hash"])
 
 
-def _stage(shown: DataFrame, known: DataFrame, chunk_rows: int, staging: Path) -> int:
+def _stage(shown: DataFrame, known: DataFrame, chunk_rows: int, chunks: Chunks) -> int:
     """Write the pictures that are to be looked at, each once, cut into chunks; returns how many chunks."""
-    to_do = staging / "to-do"
-    if not (to_do / WHOLE).is_file():
+    to_do = chunks.folder / TO_DO
+    count = chunks.cut(shown.select("hash").distinct().count(), chunk_rows)
+    if not is_whole(to_do):
         new = shown.select("hash", "image").join(known.select("hash"), on="hash", how="left_anti")
-        distinct = shown.select("hash").distinct().count()
-        chunks = max(1, -(-distinct // chunk_rows))
-        chunk = F.pmod(F.xxhash64("hash"), F.lit(chunks)).cast("int")
+        chunk = F.pmod(F.xxhash64("hash"), F.lit(count)).cast("int")
         once = new.groupBy("hash").agg(F.any_value("image").alias("image")).withColumn("chunk", chunk)
         once.write.mode("overwrite").partitionBy("chunk").parquet(str(to_do))
-        (staging / "chunks").write_text(str(chunks))
-    return int((staging / "chunks").read_text())
+    return count
 
 
-def _look_at(spark: SparkSession, number: int, chunks: int, month: str, looking: Looking, staging: Path) -> int:
+def _look_at(spark: SparkSession, number: int, count: int, month: str, looking: Looking, chunks: Chunks) -> int:
     """Features of one chunk, unless they are there; returns how many pictures were looked at."""
-    made, source = staging / f"seen-{number}", staging / "to-do" / f"chunk={number}"
-    if (made / WHOLE).is_file():
+    if chunks.is_done(number):
         return 0
+    made, source = chunks.result(number), chunks.folder / TO_DO / f"chunk={number}"
     started = time.monotonic()
     to_do = spark.read.schema("hash string, image binary")
     # No folder: no picture fell into the chunk.
@@ -150,13 +147,13 @@ def _look_at(spark: SparkSession, number: int, chunks: int, month: str, looking:
     # One task a core, as each loads the network.
     spread = pictures.repartition(spark.sparkContext.defaultParallelism, "hash")
     spread.mapInArrow(looking_at(looking), SEEN).write.mode("overwrite").parquet(str(made))
-    count = spark.read.schema(SEEN).parquet(str(made)).count()
+    rows = spark.read.schema(SEEN).parquet(str(made)).count()
     seconds = time.monotonic() - started
     LOG.info(
         "image_features %s: chunk %d of %d, %s pictures, %.1f a second",
-        month, number + 1, chunks, f"{count:,}", count / max(seconds, 1e-3),
+        month, number + 1, count, f"{rows:,}", rows / max(seconds, 1e-3),
     )  # fmt: skip
-    return count
+    return rows
 
 
 def looking_at(looking: Looking) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -188,8 +185,3 @@ def _lists(matrix: NDArray[np.float32]) -> pa.ListArray:
     rows, width = matrix.shape
     offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1), pa.float32()))
-
-
-def forget(staging: Path) -> None:
-    """Remove what a finished run leaves."""
-    shutil.rmtree(staging, ignore_errors=True)

@@ -17,8 +17,7 @@ from pyspark.sql.types import StructType
 
 from lib.config import TextSettings
 from lib.errors import UserError
-from lib.evaluation.record import entropy_of, softmax, top_labels
-from lib.scoring.predictor import Predictor, worker_predictor
+from lib.scoring.predictor import Predictor, token_lists, worker_predictor
 from lib.scoring.thresholds import routed
 from lib.text.normalize import normalize
 from lib.text.tokenizers import Tokenizer, TokenizerSettings
@@ -90,29 +89,23 @@ class Answers:
     entropy: NDArray[np.float32]
 
 
-Texts = tuple[list[str], list[list[str]], list[list[str]]]
+# Normalised names, their tokens, tokens of the mall's category.
+Texts = tuple[list[str], pa.ListArray, pa.ListArray]
 
 
 def answers(predictor: Predictor, texts: Texts, pictures: pa.Array | None, batch_size: int) -> Answers:
     """Label rows, `batch_size` at a time.
 
     Args:
-        texts: normalised names, their tokens, tokens of the mall's category.
-        pictures: as `Predictor.vectorised` takes them.
+        pictures: as `Predictor.with_pictures` takes them.
     """
+    ids = predictor.ids(*texts)
     parts = []
-    names, name_tokens, category_tokens = texts
     step = predictor.rows_at_once(batch_size)
-    for start in range(0, len(names), step):
-        piece = slice(start, start + step)
-        inputs = predictor.vectorised(
-            names[piece],
-            name_tokens[piece],
-            category_tokens[piece],
-            None if pictures is None else pictures.slice(start, step),
-        )
-        probabilities = softmax(predictor.main_logits(inputs), predictor.saved.temperature)
-        parts.append((*top_labels(probabilities), entropy_of(probabilities)))
+    for start in range(0, len(texts[0]), step):
+        piece = {name: values[start : start + step] for name, values in ids.items()}
+        seen = None if pictures is None else pictures.slice(start, step)
+        parts.append(predictor.answers(predictor.with_pictures(piece, seen)))
     top, probability, entropy = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Answers(top, probability, entropy)
 
@@ -166,8 +159,8 @@ def _mapper(
 
 
 def _token_columns(_: Predictor, batch: pa.RecordBatch) -> Texts:
-    names, tokens, categories = (batch.column(name).to_pylist() for name in TOKEN_COLUMNS)
-    return names, tokens, categories
+    names, tokens, categories = (batch.column(name) for name in TOKEN_COLUMNS)
+    return names.to_pylist(), tokens, categories
 
 
 def _tokenized(predictor: Predictor, batch: pa.RecordBatch) -> Texts:
@@ -177,7 +170,7 @@ def _tokenized(predictor: Predictor, batch: pa.RecordBatch) -> Texts:
     names = [normalize(name, length) for name in batch.column("name").to_pylist()]
     remembered = lru_cache(maxsize=REMEMBERED_CATEGORIES)(lambda text: analyse(normalize(text, length)))
     categories = [remembered(category) for category in batch.column("category").to_pylist()]
-    return names, [analyse(name) for name in names], categories
+    return names, token_lists([analyse(name) for name in names]), token_lists(categories)
 
 
 def _columns(predictor: Predictor, said: Answers) -> dict[str, pa.Array]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import artefact
+from lib.artefact import Artefact
 from lib.config import Config
 from lib.model import saved
 from lib.model.architecture import Picture
@@ -26,7 +27,7 @@ class Chosen:
         content: hash of the artefact's files.
         tokenizer: the `text` section it was trained with, and "key".
         picture: what it sees of pictures; None for a model of texts.
-        routing: content of its thresholds; 'none' where it has none.
+        routing: its thresholds; None: all that it says is reviewed.
         scorer: what scores on Spark.
     """
 
@@ -35,7 +36,7 @@ class Chosen:
     content: str
     tokenizer: dict[str, Any]
     picture: Picture | None
-    routing: str
+    routing: Artefact | None
     scorer: Scorer
 
     def check_tokenizer(self) -> None:
@@ -45,6 +46,11 @@ class Chosen:
             UserError: another version of the tokenizer is installed.
         """
         model_tokenizer(text_settings(self.tokenizer).model_dump_json(), str(self.tokenizer["key"]))
+
+    @property
+    def routed_by(self) -> str:
+        """Content of its thresholds; 'none' where it has none."""
+        return "none" if self.routing is None else self.routing.content
 
     @property
     def max_length(self) -> int:
@@ -71,5 +77,5 @@ def choose(config: Config, model: str) -> Chosen:
     scorer = Scorer(str(folder.resolve()), config.score.batch_size, config.score.threads, limits)
     return Chosen(
         folder, version, found.content, described.tokenizer, described.architecture.picture,
-        "none" if kept is None else kept.content, scorer,
+        kept, scorer,
     )  # fmt: skip

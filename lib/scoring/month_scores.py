@@ -1,15 +1,23 @@
-"""Scores a month of the warehouse into `predictions`, one slice per delivery."""
+"""Scores a month of the warehouse into `predictions`, one slice per delivery; killed, it goes on where it stopped.
 
+The products are cut into chunks by their ids' hash; each chunk's answers lie in the staging folder until all are there.
+"""
+
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from lib import tables
+from lib.chunks import Chunks
 from lib.images.portions import portions_for
 from lib.manifest import Outcome
+from lib.scoring.batch import ANSWER
 from lib.scoring.chosen import Chosen
 from lib.scoring.pictures import with_pictures
 from lib.sources.latest import latest_products
@@ -17,6 +25,10 @@ from schemas.predictions import AUTOMATIC, PREDICTIONS, REVIEW
 from schemas.products import PRODUCTS
 from schemas.tokens import TOKENS
 
+LOG = logging.getLogger(__name__)
+# Enough for the last ones to end together, and few enough for each to be worth its start.
+TASKS_PER_SLOT = 4
+STAGED = StructType([PREDICTIONS.struct[name] for name in ("batch", "product_id")] + ANSWER.fields)
 # Confidences are told in tenths: how many products fall into each.
 TENTHS = 10
 LEVELS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
@@ -56,10 +68,16 @@ class MonthRows:
         return (scorer.score_tokens if self.tokens_reused else scorer.score_texts)(rows, kept)
 
 
-def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> Outcome:
-    """Label every product that the month's tokens hold and write one slice per batch.
+def score_month(
+    spark: SparkSession, warehouse: str, month: str, chosen: Chosen, chunk_rows: int, chunks: Chunks
+) -> Outcome:
+    """Label every product that the month's tokens hold, chunk by chunk, then write one slice per batch.
 
     Where the tokens are another tokenizer's than the model's, the names are cut anew in the workers.
+
+    Args:
+        chunk_rows: products of a chunk, about.
+        chunks: of this work, forgotten when all is stored.
 
     Raises:
         UserError: the month has no tokens, or not the pictures that the model sees, or names cannot be cut here as in
@@ -67,20 +85,39 @@ def score_month(spark: SparkSession, warehouse: str, month: str, chosen: Chosen)
     """
     tokens = tables.read_month(spark, warehouse, TOKENS, month)
     month_rows = MonthRows.of(spark, warehouse, month, chosen)
+    count = chunks.cut(tokens.count(), chunk_rows)
+    with portions_for(spark, chosen.picture.kind if chosen.picture else None):
+        for number in range(count):
+            if not chunks.is_done(number):
+                chunk = month_rows.rows.where(F.pmod(F.xxhash64("product_id"), F.lit(count)) == number)
+                _score(month_rows, chunk, chunks.result(number))
+                LOG.info("score %s: chunk %d of %d", month, number + 1, count)
+    places = [str(chunks.result(number)) for number in range(count)]
+    staged = spark.read.schema(STAGED).option("basePath", str(chunks.results)).parquet(*places)
+    answers = staged.select(*STAGED.names)
     outcome = Outcome(facts={"model_version": chosen.version, "tokens_reused": month_rows.tokens_reused})
-    total = 0
     for batch in sorted(_batches(tokens) | _scored_batches(spark, warehouse, month, chosen.version)):
         where = {"month": month, "batch": batch, "model_version": chosen.version}
-        answered = month_rows.answered(month_rows.rows.where(F.col("batch") == batch), ["product_id"])
-        stamped = answered.withColumns({name: F.lit(value) for name, value in where.items()})
-        with portions_for(spark, chosen.picture.kind if chosen.picture else None):
-            written = tables.write(stamped, warehouse, PREDICTIONS, where)
-        outcome.wrote(PREDICTIONS, where, written)
-        total += written.rows
-    outcome.exits = {"predictions": total}
+        stamped = answers.where(F.col("batch") == batch).withColumns({name: F.lit(of) for name, of in where.items()})
+        outcome.wrote(PREDICTIONS, where, tables.write(stamped, warehouse, PREDICTIONS, where))
+    # Named in the manifest, so that upkeep leaves them where a champion of any age is at work.
+    outcome.artefacts = {} if chosen.routing is None else {"thresholds": chosen.routing}
+    outcome.exits = {"predictions": sum(entry.rows for entry in outcome.written)}
     predictions = tables.read(spark, warehouse, PREDICTIONS, month=month, model_version=chosen.version)
-    outcome.facts |= confidences(predictions) | {"thresholds": chosen.routing}
+    outcome.facts |= confidences(predictions) | {"thresholds": chosen.routed_by}
+    chunks.forget()
     return outcome
+
+
+def _score(month_rows: MonthRows, chunk: DataFrame, place: Path) -> None:
+    """Stage the answers to some products."""
+    if month_rows.chosen.picture is None:
+        # Files of tokens are of any size; tasks of equal size keep every core at work to the end. Rows with pictures
+        # were spread by the join that brought them, and are too large to be moved twice.
+        tasks = TASKS_PER_SLOT * chunk.sparkSession.sparkContext.defaultParallelism
+        chunk = chunk.repartition(tasks, "product_id")
+    answered = month_rows.answered(chunk, ["batch", "product_id"])
+    answered.write.mode("overwrite").partitionBy("batch").parquet(str(place))
 
 
 def confidences(predictions: DataFrame) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib.errors import UserError
+from lib.evaluation.record import TOP
 from lib.images.pixels import pixels
 from lib.model.architecture import IMAGE_INPUT, INPUT_OF_COLUMN, MAIN_HEAD, Picture
 from lib.model.saved import SavedModel, load
@@ -44,6 +45,10 @@ class Predictor:
             signature[IMAGE_INPUT] = _image_spec(self.picture)
         model = saved.model
         self._all_heads = tf.function(lambda x: model(x, training=False), input_signature=[signature])
+        temperature = np.float32(saved.temperature)
+        self._answers = tf.function(
+            lambda x: _answers(model(x, training=False)[MAIN_HEAD], temperature), input_signature=[signature]
+        )
         # What the other heads alone need is pruned from the graph.
         self._main_head = tf.function(lambda x: model(x, training=False)[MAIN_HEAD], input_signature=[signature])
 
@@ -77,6 +82,31 @@ class Predictor:
         found: NDArray[np.float32] = self._main_head(dict(inputs)).numpy()
         return found
 
+    def answers(self, inputs: Mapping[str, Any]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """The answering head's best labels and their calibrated probabilities [rows, TOP], and entropy [rows] in nats.
+
+        As `top_labels`, `softmax` and `entropy_of` give them, in one call: no row of probabilities leaves it.
+        """
+        top, probability, entropy = (found.numpy() for found in self._answers(dict(inputs)))
+        missing = ((0, 0), (0, TOP - top.shape[1]))
+        return np.pad(top, missing, constant_values=-1), np.pad(probability, missing), entropy
+
+    def ids(self, names: Sequence[str], name_tokens: pa.ListArray, category_tokens: pa.ListArray) -> Arrays:
+        """The model's inputs but for the picture: the ids that the shards hold for training.
+
+        Args:
+            names, name_tokens, category_tokens: normalised names, and tokens.
+        """
+        lengths, words = self._lengths(), self.saved.words
+        gram_ids, gram_weights = self.saved.grams.matrices(names, lengths["gram_ids"])
+        found = {
+            "name_ids": words.matrix(name_tokens, lengths["name_ids"]),
+            "cat_ids": words.matrix(category_tokens, lengths["cat_ids"]),
+            "gram_ids": gram_ids,
+            "gram_weights": gram_weights,
+        }
+        return {INPUT_OF_COLUMN[column]: values for column, values in found.items()}
+
     def vectorised(
         self,
         names: Sequence[str],
@@ -84,26 +114,25 @@ class Predictor:
         category_tokens: Sequence[Sequence[str]],
         pictures: pa.Array | None = None,
     ) -> Arrays:
-        """The model's inputs: the ids that the shards hold for training, and the picture.
+        """All of the model's inputs.
 
         Args:
             names, name_tokens, category_tokens: normalised names, and tokens.
+            pictures: as `with_pictures` takes them.
+        """
+        return self.with_pictures(self.ids(names, token_lists(name_tokens), token_lists(category_tokens)), pictures)
+
+    def with_pictures(self, ids: Arrays, pictures: pa.Array | None) -> Arrays:
+        """`ids` and the picture, for a model that sees it.
+
+        Args:
             pictures: of each row its features or its JPEG, as the model takes it, null where it has none; None where
                 no row has one.
         """
-        words, grams, lengths = self.saved.words, self.saved.grams, self._lengths()
-        vectors = [grams.gram_vec(name, lengths["gram_ids"]) for name in names]
-        rows: dict[str, list[Any]] = {
-            "name_ids": [words.token_to_vec(tokens, lengths["name_ids"]) for tokens in name_tokens],
-            "cat_ids": [words.token_to_vec(tokens, lengths["cat_ids"]) for tokens in category_tokens],
-            "gram_ids": [ids for ids, _, _ in vectors],
-            "gram_weights": [weights for _, weights, _ in vectors],
-        }
-        made: Arrays = {
-            INPUT_OF_COLUMN[column]: np.array(values, _kind(column)).reshape(len(values), lengths[column])
-            for column, values in rows.items()
-        }
-        return made if self.picture is None else {**made, IMAGE_INPUT: self._image_input(pictures, len(names))}
+        if self.picture is None:
+            return ids
+        rows = len(next(iter(ids.values())))
+        return {**ids, IMAGE_INPUT: self._image_input(pictures, rows)}
 
     def of_rows(self, batch: Mapping[str, Any]) -> Arrays:
         """The model's inputs from a batch of training rows."""
@@ -129,6 +158,11 @@ class Predictor:
             "gram_ids": sizes.gram_length,
             "gram_weights": sizes.gram_length,
         }
+
+
+def token_lists(tokens: Sequence[Sequence[str]]) -> pa.ListArray:
+    """Tokens of each row as `Predictor.ids` takes them."""
+    return pa.array(tokens, pa.list_(pa.string()))
 
 
 @lru_cache(maxsize=KEPT_MODELS)
@@ -166,6 +200,13 @@ def check_same_tokens(predictor: Predictor, tokenizer_keys: Sequence[str]) -> No
     other = [key for key in tokenizer_keys if key != own]
     if other:
         raise UserError(f"the model was trained on tokens of {own} but these were made by {other[0]}; tokenize again")
+
+
+def _answers(logits: tf.Tensor, temperature: np.float32) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Labels [rows, TOP] best first (of equals the smaller), probabilities, entropy in nats."""
+    logarithm = tf.nn.log_softmax(logits / temperature)
+    best, top = tf.math.top_k(logarithm, min(TOP, logits.shape[1]))
+    return top, tf.exp(best), -tf.reduce_sum(tf.exp(logarithm) * logarithm, axis=1)
 
 
 def _image_spec(picture: Picture) -> tf.TensorSpec:

@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 KIND, FILE = "thresholds", "thresholds.json"
 # Raised by hand when the same record would give other thresholds.
 REVISION = 1
+# Two ways to compute one confidence differ by less.
+STEP = 1e-6
 # One-sided 95 %.
 Z = 1.6448536269514722
 # Whose rows a threshold was learnt from, where they are not those of a node above the leaf.
@@ -39,7 +41,7 @@ class Found:
     """What some rows say of a target.
 
     Attributes:
-        threshold: the lowest confidence from which on answers reach it; None: none does.
+        threshold: the lowest confidence from which on answers reach it, rounded down; None: none does.
         share: of the rows, at or above it.
         precision, lower: of those, and its one-sided 95 % bound.
     """
@@ -101,7 +103,7 @@ def lowest_confidence(confidence: NDArray[np.float32], correct: NDArray[np.bool_
     if len(reached) == 0:
         return Found()
     last = int(reached[-1])
-    threshold = min(float(sorted_confidence[last]), 1.0)
+    threshold = min(math.floor(float(sorted_confidence[last]) / STEP) * STEP, 1.0)
     return Found(threshold, float(rows[last] / len(order)), float(right[last] / rows[last]), float(lower[last]))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -51,6 +53,28 @@ class Vocabulary:
         """Ids of the first `length` tokens, zero padded at the end to exactly `length` (R4)."""
         ids = [self.ids.get(token, UNKNOWN) for token in tokens[:length]]
         return ids + [PAD] * (length - len(ids))
+
+    def matrix(self, lists: pa.ListArray, length: int) -> npt.NDArray[np.int32]:
+        """`token_to_vec` of many rows at once, [rows, length].
+
+        Args:
+            lists: of each row its tokens, none null.
+        """
+        made = np.full((len(lists), length), PAD, np.int32)
+        # Each distinct token of the rows is looked up once.
+        encoded = lists.flatten().dictionary_encode()
+        known = np.array([self.ids.get(token, UNKNOWN) for token in encoded.dictionary.to_pylist()], np.int32)
+        sizes = lists.value_lengths().to_numpy(zero_copy_only=False)
+        row, place = places(sizes)
+        kept = place < length
+        made[row[kept], place[kept]] = known[encoded.indices.to_numpy(zero_copy_only=False)[kept]]
+        return made
+
+
+def places(sizes: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Of lists that lie end to end, the row of each value and its place within the row."""
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    return row, np.arange(len(row)) - (np.cumsum(sizes) - sizes)[row]
 
 
 def read_columns(path: Path, schema: pa.Schema) -> pa.Table:

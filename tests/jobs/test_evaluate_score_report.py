@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,11 +21,13 @@ from lib.errors import UserError
 from lib.evaluation.peer import PEER_VERSION
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.registry import register, resolve, set_alias
+from lib.scoring import month_scores
 from schemas.metrics import METRICS
 from schemas.predictions import PREDICTIONS
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
 from schemas.truth import TRUTH
+from tests.jobs.killed import kill_job
 from tests.scoring import tiny_model
 from tests.scoring.tiny_model import LEAVES, NAMES, TOKENIZER_KEY, encoded
 
@@ -80,6 +83,7 @@ def _settings(root: Path) -> dict[str, object]:
         "market": {**market, "deliveries": str(root / "deliveries")},
         "evaluate": {"bootstrap_rounds": 100, "peer": True, "thresholds": [0.0, 0.5]},
         # Six rows of six right: their bound is .689.
+        "score": {"staging": str(root / "staging")},
         "routing": {"precision": 0.65, "min_predictions": 5},
     }
 
@@ -229,7 +233,7 @@ def test_month_is_scored_once(prepared: Prepared, evaluated: Manifest) -> None:
     assert len(first["top"]) == 3
     assert sum(done.facts["by_tenth_of_confidence"]) == 13
     # Of two rows a leaf the root's threshold holds, which is the lowest confidence of validation.
-    limit = min(said[f"a:train{i}"]["confidence"] for i in range(6))
+    limit = min(said[f"a:train{i}"]["confidence"] for i in range(6)) - 1e-5
     routes = {name: "automatic" if row["confidence"] >= limit else "review" for name, row in said.items()}
     assert {name: row["route"] for name, row in said.items()} == routes
     assert done.facts["routes"]["automatic"] == list(routes.values()).count("automatic") >= 6
@@ -237,6 +241,55 @@ def test_month_is_scored_once(prepared: Prepared, evaluated: Manifest) -> None:
     sure = [row["confidence"] for row in rows if row["route"] == "automatic"]
     assert done.facts["expected_precision"] == pytest.approx(sum(sure) / len(sure))
     assert score.run(prepared.spark, prepared.config, MONTH).skipped
+
+
+def test_a_scoring_that_stopped_goes_on(
+    prepared: Prepared, evaluated: Manifest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two of its chunks done; another chunk size in between cuts nothing anew."""
+    whole = score.run(prepared.spark, prepared.config, MONTH, force=True)
+    score_chunk, begun = month_scores._score, []
+
+    def stops(*given: Any) -> None:
+        if len(begun) == 2:
+            raise RuntimeError("killed")
+        begun.append(given)
+        score_chunk(*given)
+
+    monkeypatch.setattr(month_scores, "_score", stops)
+    with pytest.raises(RuntimeError, match="killed"):
+        score.run(prepared.spark, _chunked(prepared.config, 4), MONTH, force=True)
+    monkeypatch.setattr(month_scores, "_score", score_chunk)
+    caplog.set_level("INFO", "lib.scoring")
+    done = score.run(prepared.spark, _chunked(prepared.config, 9), MONTH, force=True)
+    said = [line for line in caplog.messages if "chunk" in line]
+    assert said == [f"score {MONTH}: chunk {number} of 4" for number in (3, 4)]
+    assert (done.exits, _content(done)) == (whole.exits, _content(whole))
+    assert not list(Path(prepared.config.score.staging).iterdir())
+
+
+@pytest.mark.soak
+def test_a_killed_scoring_goes_on(
+    prepared: Prepared, evaluated: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed -9 when its first chunk is there."""
+    whole = score.run(prepared.spark, prepared.config, MONTH, force=True)
+    config, staging = _chunked(prepared.config, 2), Path(prepared.config.score.staging)
+    (Path(config.storage.warehouse) / "manifests" / "score" / f"{MONTH}.json").unlink()
+    kill_job("score", config, MONTH, tmp_path, when=lambda: any(staging.glob("*/done/chunk=0/_SUCCESS")))
+    caplog.set_level("INFO", "lib.scoring")
+    done = score.run(prepared.spark, config, MONTH)
+    said = [line for line in caplog.messages if "chunk" in line]
+    assert 0 < len(said) < 7
+    assert (done.exits, _content(done)) == (whole.exits, _content(whole))
+
+
+def _content(done: Manifest) -> list[tuple[int, str]]:
+    return [(entry["rows"], entry["total"]) for entry in done.written]
+
+
+def _chunked(config: Config, rows: int) -> Config:
+    return config.model_copy(update={"score": config.score.model_copy(update={"chunk_rows": rows})})
 
 
 def test_other_targets_than_were_evaluated_send_all_to_review(

@@ -165,8 +165,8 @@ def test_killed_while_it_looks_it_goes_on(month: Month, tmp_path: Path) -> None:
     config = config_in(tmp_path)
     config = config.model_copy(update={"image_features": config.image_features.model_copy(update={"chunk_rows": 3})})
     put_month(month.spark, config)
-    staged = tmp_path / "staging"
-    kill_job("image_features", config, MONTH, tmp_path, when=lambda: len(list(staged.glob("*/seen-*/_SUCCESS"))) >= 2)
+    staged, done_chunks = tmp_path / "staging", "*/done/chunk=*/_SUCCESS"
+    kill_job("image_features", config, MONTH, tmp_path, when=lambda: len(list(staged.glob(done_chunks))) >= 2)
     assert not tables.exists(month.spark, config.storage.warehouse, IMAGE_FEATURES)
     done = image_features.run(month.spark, config, MONTH)
     assert 0 < done.facts["looked_at"] < done.facts["pictures"] == month.stages["image_features"].facts["pictures"]

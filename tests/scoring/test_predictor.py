@@ -4,22 +4,23 @@ import numpy as np
 import pytest
 
 from lib.errors import UserError
+from lib.evaluation.record import entropy_of, softmax, top_labels
 from lib.evaluation.sample import Sample
 from lib.model.architecture import INPUT_OF_COLUMN
 from lib.scoring import recorded
-from lib.scoring.batch import answers
-from lib.scoring.predictor import Predictor, check_same_tokens
+from lib.scoring.batch import Texts, answers
+from lib.scoring.predictor import Predictor, check_same_tokens, token_lists
 from tests.scoring.tiny_model import NAMES, TOKENIZER_KEY, encoded
 
 TEXTS = [name for name, _ in NAMES]
 
 
-def _texts() -> tuple[list[str], list[list[str]], list[list[str]]]:
-    return TEXTS, [name.split() for name in TEXTS], [[] for _ in TEXTS]
+def _texts() -> Texts:
+    return TEXTS, token_lists([name.split() for name in TEXTS]), token_lists([[] for _ in TEXTS])
 
 
 def _inputs(predictor: Predictor) -> dict[str, np.ndarray]:
-    return predictor.vectorised(*_texts())
+    return predictor.ids(*_texts())
 
 
 def test_names_become_the_ids_that_training_saw(predictor: Predictor) -> None:
@@ -51,6 +52,17 @@ def test_temperature_is_applied_to_confidences(predictor: Predictor) -> None:
     found = answers(predictor, _texts(), None, 100)
     np.testing.assert_allclose(found.probability[:, 0], expected.max(axis=1), rtol=1e-5)
     assert predictor.saved.temperature == 1.25
+
+
+def test_answers_are_those_of_a_recorded_row(predictor: Predictor) -> None:
+    """Labels, probabilities and entropy as evaluation makes them of whole rows of probabilities."""
+    inputs = _inputs(predictor)
+    probabilities = softmax(predictor.main_logits(inputs), predictor.saved.temperature)
+    top, probability, entropy = predictor.answers(inputs)
+    labels, best = top_labels(probabilities)
+    np.testing.assert_array_equal(top, labels)
+    np.testing.assert_allclose(probability, best, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(entropy, entropy_of(probabilities), atol=1e-6)
 
 
 def test_tokens_of_another_tokenizer_are_refused(predictor: Predictor) -> None:

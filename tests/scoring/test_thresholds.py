@@ -57,10 +57,10 @@ def test_the_lowest_confidence_whose_bound_holds() -> None:
     correct = np.array([True] * 60 + [True] * 37 + [False] * 3 + [False] * 40)
     # 97 of 100 at 0.6 and above: bound .926; at 0.3 97 of 140: far below.
     found = lowest_confidence(confidence, correct, 0.9)
-    assert found.threshold == pytest.approx(0.6)
+    assert found.threshold == pytest.approx(0.6, abs=2e-6)
     assert (found.share, found.precision) == (pytest.approx(100 / 140), pytest.approx(0.97))
     # 60 of 60: .957.
-    assert lowest_confidence(confidence, correct, 0.95).threshold == pytest.approx(0.9)
+    assert lowest_confidence(confidence, correct, 0.95).threshold == pytest.approx(0.9, abs=2e-6)
     assert lowest_confidence(confidence, correct, 0.97).threshold is None
 
 
@@ -82,16 +82,20 @@ def test_what_is_at_or_above_a_threshold_reaches_the_target(rows: list[tuple[int
 
     found = lowest_confidence(confidence, correct, target)
     reaching = [limit for limit in np.unique(confidence) if bound(limit) >= target]
-    assert found.threshold == (pytest.approx(float(min(reaching))) if reaching else None)
+    assert found.threshold == (pytest.approx(float(min(reaching)), abs=2e-6) if reaching else None)
 
 
 def test_a_leaf_has_its_own_or_the_threshold_of_what_is_above_it() -> None:
     rows = [*_many(0, 0.9, 100, 0), *_many(0, 0.4, 0, 50), *_many(1, 0.7, 20, 0), *_many(2, 0.8, 60, 40)]
     made = thresholds_of(_seen(rows), HIERARCHY, CAT_IDS, PATHS, RoutingSettings(precision=0.9))
     fruit, vegetable, clothes = made
-    assert (fruit.learnt_from, fruit.rows, fruit.found.threshold) == (LEAF, 150, pytest.approx(0.9))
+    assert (fruit.learnt_from, fruit.rows, fruit.found.threshold) == (LEAF, 150, pytest.approx(0.9, abs=2e-6))
     # Twenty are too few, so food's 170 rows decide: 120 of 120 right down to 0.7.
-    assert (vegetable.learnt_from, vegetable.rows, vegetable.found.threshold) == ("식품", 170, pytest.approx(0.7))
+    assert (vegetable.learnt_from, vegetable.rows, vegetable.found.threshold) == (
+        "식품",
+        170,
+        pytest.approx(0.7, abs=2e-6),
+    )
     # Of its own rows enough, and no confidence reaches the target.
     assert (clothes.learnt_from, clothes.rows, clothes.found.threshold) == (LEAF, 100, None)
     assert thresholds.facts_of(made) == {"leaves": 3, "own": 1, "from_above": 1, "unreachable": 1}
@@ -126,7 +130,7 @@ def test_kept_by_model_and_targets(tiny: Artefact, predictor: Predictor, tmp_pat
     kept = store(str(tmp_path), tiny, wanted, made)
     assert thresholds.find(str(tmp_path), tiny, wanted) == kept
     assert thresholds.find(str(tmp_path), tiny, RoutingSettings(precision=0.91)) is None
-    confident = pytest.approx(0.9)
+    confident = pytest.approx(0.9, abs=2e-6)
     assert read(kept, predictor.cat_ids) == (confident, confident, confident)
     with pytest.raises(UserError, match="other categories"):
         read(kept, ["1"])

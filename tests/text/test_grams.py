@@ -77,3 +77,15 @@ def _vocabulary() -> GramVocabulary:
             documents[gram] = documents.get(gram, 0) + 1
     kept = sorted(gram for gram, count in documents.items() if count > 1)
     return GramVocabulary.of(kept, [inverse_document_frequency(documents[gram], len(NAMES)) for gram in kept])
+
+
+@given(st.lists(st.text("가나다 ab1", max_size=30), max_size=8), st.integers(1, 60))
+def test_many_names_at_once_are_as_one_by_one(names: list[str], length: int) -> None:
+    tokens = sorted({gram for name in ("가나 다ab", "a b1", "가가나", "ab1") for gram in grams(name)})
+    vocabulary = GramVocabulary.of(tokens, [1.0 + number / 7 for number in range(len(tokens))])
+    ids, weights = vocabulary.matrices(names, length)
+    assert ids.shape == weights.shape == (len(names), length)
+    for row, name in enumerate(names):
+        one_ids, one_weights, _ = vocabulary.gram_vec(name, length)
+        assert ids[row].tolist() == one_ids
+        assert weights[row].tolist() == pytest.approx(one_weights, rel=1e-6)

@@ -56,3 +56,11 @@ def test_another_file_is_refused(tmp_path: Path, table: pa.Table, said: str) -> 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"jobs/vocabulary\.py"):
         Vocabulary.read(tmp_path / "words.parquet")
+
+
+@given(st.lists(st.lists(st.sampled_from(["사과", "배", "감", ""]), max_size=6), max_size=8), st.integers(1, 8))
+def test_many_rows_at_once_are_as_one_by_one(rows: list[list[str]], length: int) -> None:
+    vocabulary = Vocabulary.of(["사과", "감"])
+    lists = pa.array([["sliced", "off"], *rows], pa.list_(pa.string())).slice(1)
+    found = vocabulary.matrix(lists, length)
+    assert found.tolist() == [vocabulary.token_to_vec(row, length) for row in rows]
