@@ -11,25 +11,28 @@ from pyspark.sql import SparkSession
 
 from jobs import (
     crawl,
+    drift,
     evaluate,
     image_features,
     images,
     ingest,
     market,
     normalize,
+    promote,
     report,
+    review,
     score,
     shards,
     tokenize,
     train,
+    validation_set,
     vocabulary,
     word2vec,
 )
-from lib import command, config, manifest, months
+from lib import command, config, manifest, months, registry
 from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest
-from lib.registry import CHAMPION, advance_alias
 from lib.report.summary import summary
 from lib.session import open_session
 
@@ -41,15 +44,29 @@ LEARN: tuple[Run, ...] = (word2vec.run, normalize.run, shards.run)
 
 def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
     """All stages of one month; stages whose inputs did not change are skipped."""
-    version = learn_month(spark, loaded, month, force)
-    # Until there is a promotion stage every new version becomes champion; a month done again leaves a newer one there.
-    advance_alias(loaded.registry_store, CHAMPION, version, loaded.registry.name)
-    score.run(spark, loaded, month, force, version)
+    learn_month(spark, loaded, month, force)
+    validation_set.run(spark, loaded, month, force)
+    drift.run(spark, loaded, month, force)
+    champion = _standing(loaded, promote.run(spark, loaded, month, force))
+    if champion is None:
+        LOG.warning("month %s: no version is champion, so nothing is scored; the report says why", month)
+    else:
+        score.run(spark, loaded, month, force, champion)
+        review.run(spark, loaded, month, force)
     report.run(spark, loaded, month, force)
 
 
-def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> str:
-    """The stages that end with an evaluated candidate, which is nobody's champion; returns its version."""
+def _standing(loaded: Config, promoted: Manifest) -> str | None:
+    """The champion that the month's decision left, as long as nobody rolled it back since: a month that is run again
+    after later ones keeps its own champion's labels, so that nothing is done where nothing changed."""
+    decided: str | None = promoted.facts["champion"]
+    store, name = loaded.registry_store, loaded.registry.name
+    rolled_back = decided is not None and registry.withdrawn(store, decided, name) is not None
+    return registry.standing(store, name).champion if rolled_back else decided
+
+
+def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """The stages that end with an evaluated candidate, which is nobody's champion."""
     if loaded.market is not None:
         market.run(spark, loaded, month, force)
     if loaded.crawl is not None and loaded.crawl.asks_for_pages:
@@ -62,9 +79,8 @@ def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) ->
     bring_earlier_months_up_to_date(spark, loaded, month)
     for stage in (*TEXT, *LEARN):
         stage(spark, loaded, month, force)
-    version = str(train.run(spark, loaded, month, force).facts["version"])
+    train.run(spark, loaded, month, force)
     evaluate.run(spark, loaded, month, force)
-    return version
 
 
 def bring_earlier_months_up_to_date(spark: SparkSession, loaded: Config, month: str) -> None:

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 MONTHS = ("2026-01", "2026-02")
 STAGES = (
     "market", "crawl", "ingest", "tokenize", "vocabulary", "word2vec", "normalize", "shards", "train", "evaluate",
-    "score",
+    "validation_set", "drift", "promote", "score", "review",
 )  # fmt: skip
 
 
@@ -51,11 +51,15 @@ def test_months_run_in_order_and_again_only_where_something_changed(
     assert re.search(r"2026-01: \d+ list pages, \d+ product pages, 1 tree pages -> 1,200 offers", said)
     assert re.search(r"2026-02: .* -> 1,200 offers", said)
     assert "offers of a simulated market" in said
-    assert sorted(page.name for page in (tmp_path / "reports").glob("*.html")) == ["2026-01.html", "2026-02.html"]
+    pages = sorted(page.name for page in (tmp_path / "reports").glob("*.html"))
+    assert pages == ["2026-01.html", "2026-02.html", "index.html"]
+    first, second = (manifest.require(loaded.storage.warehouse, "promote", one).facts for one in MONTHS)
+    assert (first["decision"], first["champion"]) == ("first", "1")
+    assert second["champion"] == {"promoted": "2", "kept": "1"}[second["decision"]]
     versions = tables.read(spark, loaded.storage.warehouse, PREDICTIONS).select("month", "model_version").distinct()
-    assert sorted(map(tuple, versions.collect())) == [("2026-01", "1"), ("2026-02", "2")]
+    assert sorted(map(tuple, versions.collect())) == [("2026-01", "1"), ("2026-02", second["champion"])]
 
     before = finished(loaded)
-    month.run(arguments(tmp_path, months=1))
+    month.run(arguments(tmp_path, months=2))
     assert finished(loaded) == before
-    assert registry.resolve(loaded.registry_store, registry.CHAMPION, loaded.registry.name)[1] == "2"
+    assert registry.standing(loaded.registry_store, loaded.registry.name).champion == second["champion"]
