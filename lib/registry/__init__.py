@@ -6,7 +6,6 @@ from lib.registry.versions import (
     PREVIOUS,
     Standing,
     Version,
-    advance_alias,
     crown,
     log_metrics,
     register,
@@ -19,6 +18,6 @@ from lib.registry.versions import (
 )
 
 __all__ = [
-    "CANDIDATE", "CHAMPION", "PREVIOUS", "Standing", "Version", "advance_alias", "crown", "log_metrics", "register",
+    "CANDIDATE", "CHAMPION", "PREVIOUS", "Standing", "Version", "crown", "log_metrics", "register",
     "resolve", "roll_back", "set_alias", "standing", "versions", "withdrawn",
 ]  # fmt: skip

@@ -129,16 +129,6 @@ def set_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
         raise UserError(f"alias {alias!r} cannot name version {version!r} of model {name}: {_said(error)}") from None
 
 
-def advance_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
-    """Let the alias name that version, unless it names a newer one.
-
-    Raises:
-        UserError: as `set_alias`.
-    """
-    if int(_aliases(_client(state), name).get(alias, 0)) < int(version):
-        set_alias(state, alias, version, name)
-
-
 @dataclass(frozen=True)
 class Standing:
     """Who is champion and who was before, as version numbers; None where nobody is."""

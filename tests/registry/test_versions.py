@@ -36,13 +36,6 @@ def test_aliases_move_and_versions_stay(state: str, tmp_path: Path) -> None:
     registry.log_metrics(state, one, {"test_accuracy": 0.25}, name="moves")
 
 
-def test_an_alias_advances_to_newer_versions_only(state: str, tmp_path: Path) -> None:
-    one, two = (registry.register(state, model(tmp_path, key), {}, {}, name="advances") for key in ("a", "b"))
-    for version, expected in ((one, "1"), (two, "2"), (one, "2")):
-        registry.advance_alias(state, "champion", version, name="advances")
-        assert registry.resolve(state, "champion", name="advances")[1] == expected
-
-
 def test_registering_the_same_artefact_again_makes_no_new_version(state: str, tmp_path: Path) -> None:
     made = model(tmp_path, "a")
     assert registry.register(state, made, {}, {}, name="twice") == "1"
