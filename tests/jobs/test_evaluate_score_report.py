@@ -261,6 +261,7 @@ def test_a_scoring_that_stopped_goes_on(
         score.run(prepared.spark, _chunked(prepared.config, 4), MONTH, force=True)
     monkeypatch.setattr(month_scores, "_score", score_chunk)
     caplog.set_level("INFO", "lib.scoring")
+    caplog.clear()
     done = score.run(prepared.spark, _chunked(prepared.config, 9), MONTH, force=True)
     said = [line for line in caplog.messages if "chunk" in line]
     assert said == [f"score {MONTH}: chunk {number} of 4" for number in (3, 4)]

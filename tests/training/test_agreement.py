@@ -44,15 +44,10 @@ def test_every_worker_names_what_differs_and_whose() -> None:
         assert other_checkpoint.startswith(checkpoint.format(number, 16 * number))
 
 
-def test_code_is_told_apart_by_a_byte_and_by_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agreement, "ROOT", tmp_path)
-
+def test_code_is_told_apart_by_a_byte_and_by_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def hashed(**sources: str) -> str:
-        for path in tmp_path.rglob("*.py"):
-            path.unlink()
-        for name, text in sources.items():
-            (tmp_path / "lib" / "training").mkdir(parents=True, exist_ok=True)
-            (tmp_path / "lib" / "training" / f"{name}.py").write_text(text)
+        found = [(f"{name}.py", text.encode()) for name, text in sorted(sources.items())]
+        monkeypatch.setattr(agreement, "modules", lambda package: ((f"{package}/{name}", text) for name, text in found))
         agreement.code.cache_clear()
         return agreement.code()
 
