@@ -1,7 +1,6 @@
 """Workers that would not train the same thing stop before the first step."""
 
 import json
-from pathlib import Path
 
 import pytest
 
