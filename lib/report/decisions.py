@@ -11,7 +11,7 @@ from lib.report.views import count, percent
 DECISIONS = {
     "promoted": "Promoted: the candidate is the champion",
     "first": "Promoted: there was no champion before",
-    "kept": "Kept: the champion stays",
+    "kept": "Kept: the new version stays a candidate",
 }
 # Rows of figures on the page, and characters of a text; what a stage recorded is whole under Details.
 MOST_ROWS = 40

@@ -51,7 +51,7 @@ def whole() -> Tags:
 
 def test_months_versions_and_open_reviews_are_told(whole: Tags) -> None:
     for words in (
-        "2026-02 22,000 Kept: the champion stays", "drifted", "2026-01 no report yet –",
+        "2026-02 22,000 Kept: the new version stays a candidate", "drifted", "2026-01 no report yet –",
         "2 candidate 2026-02 –", "1 champion 2026-01 81.0 % 80.0 to 82.0", "2026-02 review queue 150 50",
         "this month's model", "simulated",
     ):  # fmt: skip
