@@ -100,7 +100,7 @@ def _kept_words(seat: Seat, standing: Sequence[Gate], keep_champion: bool) -> st
 
 def _promoted_words(seat: Seat, previous: str | None, gates: Sequence[Gate], override: Override) -> str:
     if seat.champion is None:
-        words = f"Version {seat.candidate} is the first champion: its confidences mean what they say."
+        words = f"Version {seat.candidate} is the first champion: its confidences are as right as they have to be."
     elif previous == seat.champion:
         words = f"Version {seat.candidate} is champion in place of version {seat.champion}, which stays as `previous`."
     else:
