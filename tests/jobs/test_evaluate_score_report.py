@@ -275,8 +275,8 @@ def test_a_killed_scoring_goes_on(
     prepared: Prepared, evaluated: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Killed -9 when its first chunk is there."""
-    whole = score.run(prepared.spark, prepared.config, MONTH, force=True)
     config, staging = _chunked(prepared.config, 2), Path(prepared.config.score.staging)
+    whole = score.run(prepared.spark, config, MONTH, force=True)
     (Path(config.storage.warehouse) / "manifests" / "score" / f"{MONTH}.json").unlink()
     kill_job("score", config, MONTH, tmp_path, when=lambda: any(staging.glob("*/done/chunk=0/_SUCCESS")))
     caplog.set_level("INFO", "lib.scoring")
