@@ -24,7 +24,7 @@ MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 MONTH = "{{ params.month or (partition_key or '')[:7] }}"
 
 OFFERS = ("market", "crawl", "ingest", "images", "image_features", "tokenize")
-LEARNING = ("vocabulary", "word2vec", "normalize", "shards", "train", "evaluate", "validation_set", "drift", "promote")
+LEARNING = ("vocabulary", "word2vec", "normalize", "shards", "train", "evaluate", "validation_set", "drift")
 
 # After tasks that may be red: the catalogue is labelled by the champion all the same.
 ALWAYS = TriggerRule.ALL_DONE
@@ -126,7 +126,7 @@ def retraining(*promotion: str) -> list[BaseOperator]:
     Args:
         promotion: further options of jobs/promote.py.
     """
-    tasks = [stage(name) for name in present((*OFFERS, *LEARNING[:-1]))]
+    tasks = [stage(name) for name in present((*OFFERS, *LEARNING))]
     tasks += [stage("promote", *promotion), stage("score", trigger_rule=ALWAYS), stage("review")]
     tasks += [stage("report", trigger_rule=ALWAYS)]
     chain(*tasks)
