@@ -1,6 +1,7 @@
 """Work cut into chunks whose results lie in a staging folder, so that a killed run goes on where it stopped."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,15 @@ class Chunks:
 
     folder: Path
 
-    def cut(self, rows: int, chunk_rows: int) -> int:
-        """How many chunks of about `chunk_rows` there are; of a work that was begun before, as many as then."""
+    def cut(self, rows: Callable[[], int], chunk_rows: int) -> int:
+        """How many chunks of about `chunk_rows` there are; of a work that was begun before, as many as then.
+
+        Args:
+            rows: counts them, once a work.
+        """
         recorded = self.folder / "chunks"
         if not recorded.is_file():
-            write_whole(recorded, str(max(1, -(-rows // chunk_rows))))
+            write_whole(recorded, str(max(1, -(-rows() // chunk_rows))))
         return int(recorded.read_text())
 
     @property

@@ -126,7 +126,7 @@ def _known(spark: SparkSession, warehouse: str, month: str, key: str) -> DataFra
 def _stage(shown: DataFrame, known: DataFrame, chunk_rows: int, chunks: Chunks) -> int:
     """Write the pictures that are to be looked at, each once, cut into chunks; returns how many chunks."""
     to_do = chunks.folder / TO_DO
-    count = chunks.cut(shown.select("hash").distinct().count(), chunk_rows)
+    count = chunks.cut(shown.select("hash").distinct().count, chunk_rows)
     if not is_whole(to_do):
         new = shown.select("hash", "image").join(known.select("hash"), on="hash", how="left_anti")
         chunk = F.pmod(F.xxhash64("hash"), F.lit(count)).cast("int")
