@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from lib.artefact import write_whole
 from lib.report.charts import Axis, Series, line_chart, number
+from lib.report.page import fill
 from lib.studies.study import Column, Point, Study, correlation, unmet
 
 # A figure in docs/ has no page around it whose style sheet it could use.
@@ -80,11 +80,9 @@ def page(study: Study, points: Sequence[Point], code: str) -> str:
     Args:
         code: the commit that made it.
     """
-    loader = PackageLoader("lib.report")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True)
-    return environment.get_template("study.html").render(
+    return fill(
+        "study.html",
         study=study,
-        style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 our own file
         chart=chart(study, points),
         table=table(study, points),
         words=_words(study, points),
