@@ -28,7 +28,7 @@ from lib.artefact import Artefact
 from lib.config import Config
 from lib.errors import UserError
 from lib.own_files import COMMIT, ROOT, read
-from schemas.table import Table
+from schemas.table import Table, is_month
 
 LOG = logging.getLogger(__name__)
 # Packages whose version can change a result; recorded so that a difference between two months can be traced.
@@ -198,6 +198,12 @@ def find(warehouse: str, stage: str, month: str) -> Manifest | None:
         return Manifest(**json.loads(place.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise UserError(f"{place} is no stage manifest ({error}); remove it and run `{stage}` again") from None
+
+
+def finished_months(warehouse: str) -> list[str]:
+    """Months for which any stage has finished, in order."""
+    found = {place.stem for place in (Path(warehouse) / "manifests").glob("*/*.json")}
+    return sorted(month for month in found if is_month(month))
 
 
 def unchanged(stage: Stage, config: Config, month: str, inputs: Mapping[str, str]) -> bool:

@@ -17,7 +17,6 @@ from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest
 from lib.registry import Version, versions
-from schemas.table import is_month
 
 # How a path to another artefact begins, in a manifest or among an artefact's facts.
 ARTEFACTS = "artefacts/"
@@ -40,7 +39,8 @@ def unneeded(config: Config) -> list[Path]:
             "are needed; set storage.state or registry.uri to that of the trainings"
         )
     named = [one for one in known if one.aliases]
-    months = _kept_months(config) | {one.month for one in named}
+    newest = manifests.finished_months(config.storage.warehouse)[-config.maintain.artefact_months :]
+    months = {*newest, *(one.month for one in named)}
     kept = list(_manifests(config, months))
     roots = {_here(warehouse, one) for one in named} | _named_by(warehouse, kept, known)
     needed = _reached(warehouse, roots)
@@ -53,12 +53,6 @@ def unneeded(config: Config) -> list[Path]:
 def size(folder: Path) -> int:
     """Bytes of all files of a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _kept_months(config: Config) -> set[str]:
-    """The newest months that any stage has finished."""
-    found = {place.stem for place in (Path(config.storage.warehouse) / "manifests").glob("*/*.json")}
-    return set(sorted(month for month in found if is_month(month))[-config.maintain.artefact_months :])
 
 
 def _manifests(config: Config, months: set[str]) -> Iterator[Manifest]:

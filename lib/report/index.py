@@ -1,7 +1,9 @@
 """The page to start from: all months, all model versions, accuracy over time, what waits for people, and the links."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,8 +16,9 @@ from lib.report.gather import PastFigure, history
 from lib.report.page import fill
 from lib.report.views import history_chart
 from schemas.metrics import METRICS
-from schemas.table import is_month
 
+# Stages that a month's line tells of.
+SHOWN = ("ingest", "market", "drift", "promote")
 # Stages that send offers to people, and what they send.
 WAITING = {"validation_set": "audit sample", "review": "review queue"}
 
@@ -85,7 +88,7 @@ def gather_index(spark: SparkSession, config: Config) -> Index:
     metrics = tables.read(spark, warehouse, METRICS) if tables.exists(spark, warehouse, METRICS) else None
     known = versions(config.registry_store, config.registry.name)
     return Index(
-        [_month(warehouse, reports, month) for month in sorted(_months(warehouse), reverse=True)],
+        [_month(warehouse, reports, month) for month in manifest.finished_months(warehouse)[::-1]],
         known[::-1],
         {} if metrics is None else _accuracy(metrics, {one.number: one.month for one in known}),
         [] if metrics is None else history(metrics),
@@ -109,16 +112,9 @@ def render_index(index: Index, code: str) -> str:
     )
 
 
-def _months(warehouse: str) -> set[str]:
-    """Months for which any stage has finished."""
-    found = (place.stem for place in (Path(warehouse) / "manifests").glob("*/*.json"))
-    return {month for month in found if is_month(month)}
-
-
 def _month(warehouse: str, reports: str, month: str) -> IndexMonth:
-    ingest, market, drift, promote = (
-        manifest.find(warehouse, stage, month) for stage in ("ingest", "market", "drift", "promote")
-    )
+    found = {name: manifest.find(warehouse, name, month) for name in (*SHOWN, *WAITING)}
+    ingest, market, drift, promote = (found[name] for name in SHOWN)
     decided = promote.facts if promote is not None else {}
     return IndexMonth(
         month,
@@ -128,15 +124,14 @@ def _month(warehouse: str, reports: str, month: str) -> IndexMonth:
         str(decided.get("decision", "")),
         str(decided.get("words", "")),
         bool(drift.facts.get("drifted")) if drift is not None else None,
-        tuple(_waiting(warehouse, stage, month) for stage in WAITING if manifest.find(warehouse, stage, month)),
+        tuple(_waiting(what, sent.facts) for name, what in WAITING.items() if (sent := found[name]) is not None),
     )
 
 
-def _waiting(warehouse: str, stage: str, month: str) -> Waiting:
+def _waiting(what: str, facts: Mapping[str, Any]) -> Waiting:
     """As the stage counted when it last ran, which it does when answers are read back."""
-    facts = manifest.require(warehouse, stage, month).facts
     form = (facts.get("sheet") or {}).get("form")
-    return Waiting(WAITING[stage], int(facts.get("open") or 0), int(facts.get("answered") or 0), str(form or ""))
+    return Waiting(what, int(facts.get("open") or 0), int(facts.get("answered") or 0), str(form or ""))
 
 
 def _accuracy(metrics: DataFrame, trained: dict[str, str]) -> dict[str, list[float | None]]:
