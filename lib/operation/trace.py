@@ -20,6 +20,7 @@ from lib.config import Config
 from lib.errors import UserError
 from lib.manifest import Manifest
 from lib.registry import Version, versions
+from lib.report.gather import OPTIONAL
 from schemas.predictions import PREDICTIONS
 from schemas.products import PRODUCTS
 
@@ -27,8 +28,6 @@ from schemas.products import PRODUCTS
 OFFER_STAGES = ("market", "crawl", "ingest", "images", "image_features", "tokenize")
 # Stages beside them whose tables later stages read.
 COUNTED = ("vocabulary", "normalize")
-# Stages that a month may do without; nothing is said of them where they have no manifest.
-OPTIONAL = ("market", "crawl", "images", "image_features")
 # A product has one prediction a version and delivery; more than these are no longer read by anybody.
 MOST_PREDICTIONS = 20
 # Characters of a setting in the tree; the JSON has it whole.
