@@ -86,6 +86,13 @@ def read(spark: SparkSession, warehouse: str, table: Table, **where: str | Seque
     return frame.select(*table.columns)
 
 
+def read_if_there(spark: SparkSession, warehouse: str, table: Table, **where: str | Sequence[str]) -> DataFrame:
+    """As `read`; no rows where the table has not been created."""
+    if not exists(spark, warehouse, table):
+        return spark.createDataFrame([], table.struct)
+    return read(spark, warehouse, table, **where)
+
+
 def read_month(spark: SparkSession, warehouse: str, table: Table, month: str) -> DataFrame:
     """The month's rows.
 

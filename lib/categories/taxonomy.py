@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lib.config import CategoriesSettings, TaxonomySettings
 from lib.errors import UserError
@@ -114,6 +115,12 @@ def leaves_of(taxonomy: DataFrame) -> list[Leaf]:
     """The leaves of a month's rows of table `taxonomy`, in cat_id order."""
     rows = taxonomy.select("cat_id", "path", "replaced_by").collect()
     return sorted((Leaf(row.cat_id, tuple(row.path), row.replaced_by) for row in rows), key=lambda leaf: leaf.cat_id)
+
+
+def replacements(taxonomy: DataFrame) -> dict[str, str]:
+    """cat_id -> the leaf that took its place, in rows of table `taxonomy`; of several months the latest says."""
+    replaced = taxonomy.where(F.col("replaced_by").isNotNull()).select("month", "cat_id", "replaced_by")
+    return {row.cat_id: row.replaced_by for row in replaced.orderBy("month").collect()}
 
 
 def _leaves(place: Path, settings: TaxonomySettings) -> Iterator[tuple[int, Leaf]]:

@@ -15,7 +15,6 @@ from lib.promotion.bounds import Floats, Pairs
 from lib.scoring.chosen import Chosen
 from lib.scoring.month_scores import MonthRows
 from lib.sources.latest import latest_products
-from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
 
 # Confidences are counted in so many steps before they are put into bins of equal mass.
@@ -36,15 +35,6 @@ class Counted:
     cat_ids: list[str]
     pairs: Pairs
     bins: list[Bin]
-
-
-def replacements(spark: SparkSession, warehouse: str, month: str) -> dict[str, str]:
-    """Category -> what took its place, of all taxonomies up to the month's; the latest counts."""
-    if not tables.exists(spark, warehouse, TAXONOMY):
-        return {}
-    leaves = tables.read(spark, warehouse, TAXONOMY).where((F.col("month") <= month) & F.col("replaced_by").isNotNull())
-    rows = leaves.select("month", "cat_id", "replaced_by").orderBy("month").collect()
-    return {row["cat_id"]: row["replaced_by"] for row in rows}
 
 
 def labelled_test_side(spark: SparkSession, warehouse: str, month: str) -> DataFrame:

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lib import manifest, months, registry, tables
 from lib.artefact import write_whole
+from lib.categories.taxonomy import replacements
 from lib.config import Config, PromoteSettings
 from lib.errors import UserError
 from lib.lock import only_one
@@ -261,7 +263,9 @@ class MonthPromotion:
 
     @cached_property
     def _replaced_by(self) -> Mapping[str, str]:
-        return month_answers.replacements(self.spark, self.warehouse, self.month)
+        """Of all taxonomies up to the month's: an older champion names leaves that have gone since."""
+        stored = tables.read_if_there(self.spark, self.warehouse, TAXONOMY)
+        return replacements(stored.where(F.col("month") <= self.month))
 
 
 def of(spark: SparkSession, config: Config, month: str, override: Override | None = None) -> MonthPromotion:

@@ -124,16 +124,12 @@ def answered_rows(spark: SparkSession, warehouse: str, month: str) -> DataFrame:
 
 def stored(spark: SparkSession, warehouse: str, month: str) -> DataFrame:
     """The month's sample; no rows where none was drawn."""
-    if not tables.exists(spark, warehouse, AUDIT_SAMPLE):
-        return spark.createDataFrame([], AUDIT_SAMPLE.struct)
-    return tables.read(spark, warehouse, AUDIT_SAMPLE, month=month)
+    return tables.read_if_there(spark, warehouse, AUDIT_SAMPLE, month=month)
 
 
 def answers(spark: SparkSession, warehouse: str, month: str) -> DataFrame:
     """What people said of the month's sample, rows of `reviews`."""
-    if not tables.exists(spark, warehouse, REVIEWS):
-        return spark.createDataFrame([], REVIEWS.struct)
-    return answered(tables.read(spark, warehouse, REVIEWS, month=month, kind="audit"), "audit")
+    return answered(tables.read_if_there(spark, warehouse, REVIEWS, month=month, kind="audit"), "audit")
 
 
 def _shuffled(salt: str) -> list[Column]:

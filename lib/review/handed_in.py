@@ -100,10 +100,9 @@ def asked(spark: SparkSession, warehouse: str, month: str, kind: str) -> Asked:
     """
     if kind == "audit":
         sent = audit.stored(spark, warehouse, month)
-    elif tables.exists(spark, warehouse, REVIEWS):
-        sent = tables.read(spark, warehouse, REVIEWS, month=month, kind=kind).where(F.col("reviewer") == NOBODY)
     else:
-        sent = spark.createDataFrame([], REVIEWS.struct)
+        reviews = tables.read_if_there(spark, warehouse, REVIEWS, month=month, kind=kind)
+        sent = reviews.where(F.col("reviewer") == NOBODY)
     product_ids = frozenset(row["product_id"] for row in sent.select("product_id").collect())
     if not product_ids:
         job = {"audit": "validation_set", "queue": "review"}[kind]

@@ -72,9 +72,7 @@ def sources(spark: SparkSession, warehouse: str, month: str) -> Sources:
     """
     version = str(manifest.require(warehouse, "score", month).facts["model_version"])
     where = {"month": month, "model_version": version}
-    answers = spark.createDataFrame([], REVIEWS.struct)
-    if tables.exists(spark, warehouse, REVIEWS):
-        answers = answered(tables.read(spark, warehouse, REVIEWS, kind="queue"), "queue")
+    answers = answered(tables.read_if_there(spark, warehouse, REVIEWS, kind="queue"), "queue")
     fingerprints = {
         "predictions": f"{version} {tables.fingerprint(spark, warehouse, PREDICTIONS, **where)}",
         "tokens": str(tables.fingerprint(spark, warehouse, TOKENS, month=month)),

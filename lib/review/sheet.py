@@ -20,6 +20,7 @@ from lib.images.thumbnails import thumbnails
 from lib.review import form
 from lib.review.cells import neutralised, shown
 from lib.sources.latest import latest_products
+from lib.text.tokens import MALL_LEVELS
 from schemas.products import PRODUCTS
 
 # What an answered sheet needs to have; the columns beside them are for people's eyes.
@@ -32,7 +33,6 @@ FILES = {"queue": "review", "audit": "audit"}
 STEP = " > "
 # Four names of the longest that a taxonomy may have (lib/categories/taxonomy.py).
 LONGEST_PATH = 1000
-LEVELS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,6 @@ def _texts(products: DataFrame) -> list[dict[str, str]]:
         "product_id",
         "prod_nm",
         F.coalesce("mall_nm", "mall_id").alias("mall"),
-        F.concat_ws(STEP, *LEVELS).alias("category"),
+        F.concat_ws(STEP, *MALL_LEVELS).alias("category"),
     )
     return [row.asDict() for row in rows.collect()]

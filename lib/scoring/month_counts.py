@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lib import manifest, months, tables
+from lib.categories.taxonomy import replacements
 from lib.evaluation.replacement import successor
 from lib.sources.latest import latest_products
 from lib.text.counts import WORD
@@ -99,7 +100,7 @@ def count(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[
         "labelled": F.count("cat_id"),
     })  # fmt: skip
     categories = _by_key(products.where(F.col("cat_id").isNotNull()), F.col("cat_id"), {"offers": F.count(F.lit(1))})
-    replaced = _replaced_by(spark, warehouse, compared[-1])
+    replaced = replacements(tables.read_if_there(spark, warehouse, TAXONOMY, month=compared[-1]))
     tokens = _tokens(spark, warehouse, compared)
     return {
         month: MonthCounts(
@@ -114,9 +115,7 @@ def count(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[
 
 def category_names(spark: SparkSession, warehouse: str, month: str, cat_ids: Sequence[str]) -> dict[str, str]:
     """cat_id -> 'top > … > leaf', of those that the month's taxonomy has."""
-    if not tables.exists(spark, warehouse, TAXONOMY):
-        return {}
-    leaves = tables.read(spark, warehouse, TAXONOMY, month=month).where(F.col("cat_id").isin(list(cat_ids)))
+    leaves = tables.read_if_there(spark, warehouse, TAXONOMY, month=month).where(F.col("cat_id").isin(list(cat_ids)))
     return {str(row["cat_id"]): " > ".join(row["path"]) for row in leaves.select("cat_id", "path").collect()}
 
 
@@ -170,13 +169,6 @@ def _followed(categories: Counts, replaced: Mapping[str, str]) -> Counts:
         living = made.setdefault(successor(cat_id, replaced), {"offers": 0})
         living["offers"] += counts["offers"]
     return made
-
-
-def _replaced_by(spark: SparkSession, warehouse: str, month: str) -> dict[str, str]:
-    if not tables.exists(spark, warehouse, TAXONOMY):
-        return {}
-    leaves = tables.read(spark, warehouse, TAXONOMY, month=month).where(F.col("replaced_by").isNotNull())
-    return {str(row["cat_id"]): str(row["replaced_by"]) for row in leaves.select("cat_id", "replaced_by").collect()}
 
 
 def _tokens(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, Rate]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from lib import manifest, months, tables
 from lib.artefact import Artefact
+from lib.categories.taxonomy import replacements
 from lib.config import Config, EvaluateSettings
 from lib.evaluation import comparisons, figures, peer
 from lib.evaluation.figures import MAIN_HEAD, Figure
@@ -187,18 +187,11 @@ class MonthEvaluation:
 
     def _older_answers(self, predictor: Predictor, hierarchy: Hierarchy, sample: Sample) -> Predictions:
         """Answers of an older model, compared after following replaced categories on both sides."""
-        replaced = self._replaced_by()
+        replaced = replacements(tables.read_if_there(self.spark, self.warehouse, TAXONOMY, month=self.month))
         labels, stands_for = merged_labels(predictor.cat_ids, replaced)
         given = labels_of([successor(cat_id, replaced) for cat_id in sample.cat_ids], labels)
         seen = recorded.on_names(predictor, hierarchy, sample, given, self.settings.batch_size)
         return merged(seen[MAIN_HEAD], stands_for)
-
-    def _replaced_by(self) -> dict[str, str]:
-        if not tables.exists(self.spark, self.warehouse, TAXONOMY):
-            return {}
-        leaves = tables.read(self.spark, self.warehouse, TAXONOMY, month=self.month)
-        replaced = leaves.where(F.col("replaced_by").isNotNull()).select("cat_id", "replaced_by").collect()
-        return {row["cat_id"]: row["replaced_by"] for row in replaced}
 
     def _peer(self, sample: Sample) -> dict[str, Any] | None:
         """The scikit-learn peer, trained on the window's train and validation names."""

@@ -21,6 +21,7 @@ from lib.scoring.batch import ANSWER
 from lib.scoring.chosen import Chosen
 from lib.scoring.pictures import with_pictures
 from lib.sources.latest import latest_products
+from lib.text.tokens import MALL_LEVELS
 from schemas.predictions import AUTOMATIC, PREDICTIONS, REVIEW
 from schemas.products import PRODUCTS
 from schemas.tokens import TOKENS
@@ -31,7 +32,6 @@ TASKS_PER_SLOT = 4
 STAGED = StructType([PREDICTIONS.struct[name] for name in ("batch", "product_id")] + ANSWER.fields)
 # Confidences are told in tenths: how many products fall into each.
 TENTHS = 10
-LEVELS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def score_month(
     """
     tokens = tables.read_month(spark, warehouse, TOKENS, month)
     month_rows = MonthRows.of(spark, warehouse, month, chosen)
-    count = chunks.cut(tokens.count(), chunk_rows)
+    count = chunks.cut(tokens.count, chunk_rows)
     with portions_for(spark, chosen.picture.kind if chosen.picture else None):
         for number in range(count):
             if not chunks.is_done(number):
@@ -152,7 +152,7 @@ def _texts(spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> D
     chosen.check_tokenizer()
     products = latest_products(tables.read_month(spark, warehouse, PRODUCTS, month))
     return products.select(
-        "batch", "product_id", F.col("prod_nm").alias("name"), F.concat_ws(" ", *LEVELS).alias("category")
+        "batch", "product_id", F.col("prod_nm").alias("name"), F.concat_ws(" ", *MALL_LEVELS).alias("category")
     )
 
 
