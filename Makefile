@@ -36,6 +36,7 @@ $(READY): requirements/$(LOCK).lock requirements/installer.lock requirements/jar
 	@# Lets `.venv/bin/spark-submit jobs/x.py` and its workers import lib and schemas from this checkout.
 	@echo "$(CURDIR)" > $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/catmatch.pth
 	$(RUN) -m lib.session
+	$(RUN) -m lib.java_classes
 	$(RUN) -m lib.images.pretrained
 	@rm -f $(VENV)/.ready-*
 	@touch $@

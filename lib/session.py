@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from lib.config import SparkSettings
 from lib.environment import check_java, check_packages
 from lib.errors import UserError
+from lib.java_classes import java_options
 from lib.own_files import ROOT, read
 
 # Of this environment, whichever Spark has started this Python.
@@ -101,6 +102,7 @@ def _session_settings(settings: SparkSettings) -> dict[str, str]:
     return {
         "spark.master": settings.master,
         "spark.driver.memory": settings.driver_memory,
+        "spark.driver.extraJavaOptions": java_options(),
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.sql.extensions": DELTA_CLASS,
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lib import command
 from lib.errors import UserError
+from lib.java_classes import ARCHIVE
 from lib.manifest import code_version
 from lib.own_files import COMMIT, ROOT
 
@@ -21,8 +22,9 @@ CODE, ENVIRONMENT = "catmatch.zip", "environment.tar.gz"
 # The earliest that a zip can tell: two builds of one commit have the same bytes.
 MOMENT = (1980, 1, 1, 0, 0, 0)
 FILE_MODE = 0o644 << 16
-# Of the environment: what Python makes again by itself, and the line that leads to this very checkout.
-LEFT_OUT = ("__pycache__", "catmatch.pth")
+# Of the environment: what Python makes again by itself, the line that leads to this very checkout, and what only this
+# machine's Java can use.
+LEFT_OUT = ("__pycache__", "catmatch.pth", ARCHIVE.name)
 # Ten times as quick as the default and a tenth larger; an archive is unpacked once a host.
 LEVEL = 1
 
