@@ -140,7 +140,8 @@ def _relative_entropy(p: np.ndarray[Any, Any], q: np.ndarray[Any, Any]) -> float
 
 
 def _judged(name: str, place: str, value: float, threshold: float, words: str) -> Judged:
-    return Judged(Figure(name, place, _shown(value), _shown(threshold), value > threshold), words)
+    # Also where either is no number: what cannot be compared is not as usual.
+    return Judged(Figure(name, place, _shown(value), _shown(threshold), not value <= threshold), words)
 
 
 def _shown(number: float) -> float:
@@ -226,8 +227,8 @@ def _unknown(now: MonthCounts, before: Sequence[MonthCounts], least: float) -> J
 
 
 def _confidence(compared: tuple[Rate, Rate] | None, least: float) -> Judged:
-    if compared is None:
-        return _not_judged("confidence", "confidence: last month's model has not been asked about this month's names")
+    if compared is None or not all(rate.rows for rate in compared):
+        return _not_judged("confidence", "confidence: last month's model was not measured on names of both months")
     then, now = compared
     words = f"last month's model is sure of {now.value:.1%} on average where it was of {then.value:.1%}"
     return _judged("confidence", "all", abs(now.value - then.value), least + _of_rates(now, then), words)

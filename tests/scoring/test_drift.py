@@ -88,6 +88,8 @@ def test_words_and_confidence() -> None:
     assert moved == {("tokens", "all"), ("unknown_words", "all")}
     assert _drifted(_month(), confidence=(Rate(0.9, 5000), Rate(0.7, 5000))) == {("confidence", "all")}
     assert _drifted(_month(), confidence=(Rate(0.9, 5000), Rate(0.88, 5000))) == set()
+    assert _drifted(_month(), confidence=(Rate(0.0, 0), Rate(0.88, 5000))) == set(), "no test names a month ago"
+    assert _drifted(_month(), confidence=(Rate(0.9, 5000), Rate(float("nan"), 5000))) == {("confidence", "all")}
 
 
 def test_what_cannot_be_judged_is_said_and_is_no_drift() -> None:
