@@ -163,8 +163,8 @@ def _problem(row: dict[str, str], asked: Asked, answers: dict[str, Answer], sett
 
 def _rows(place: Path, settings: ReviewSettings) -> Iterator[tuple[int, dict[str, str]]]:
     """Line and cells of each row of the sheet, of the columns of answers."""
-    _check_file(place, settings)
     try:
+        _check_file(place, settings)
         with place.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = [cell.strip() for cell in next(reader, [])]
@@ -183,6 +183,8 @@ def _rows(place: Path, settings: ReviewSettings) -> Iterator[tuple[int, dict[str
                 yield reader.line_num, {name: plain(row[name]) for name in ANSWER_COLUMNS}
     except UnicodeDecodeError:
         raise UserError(f"{place} is not UTF-8 text; save the sheet as 'CSV UTF-8', not as plain CSV") from None
+    except OSError as error:
+        raise UserError(f"--answers {place} cannot be read ({error.strerror}); name the answered sheet") from None
     except csv.Error as error:
         raise UserError(f"{place} is no CSV ({error}); save the sheet as comma-separated CSV, as it was") from None
 

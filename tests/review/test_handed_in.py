@@ -62,9 +62,12 @@ def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
         read_answers(place, ASKED, SETTINGS)
 
 
-def test_a_sheet_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file"):
-        read_answers(tmp_path, ASKED, SETTINGS)
+@pytest.mark.parametrize(
+    ("name", "words"), [("", "no such file"), ("x" * 300, r"cannot be read \(File name too long\)")]
+)
+def test_a_sheet_that_is_not_there_is_named(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read_answers(tmp_path / name, ASKED, SETTINGS)
 
 
 @given(st.binary(max_size=60))
