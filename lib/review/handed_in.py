@@ -5,6 +5,7 @@ another encoding, or have lines twice. Whatever is wrong with it is one sentence
 """
 
 import csv
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,7 +79,7 @@ def take(
 
 
 def checked_reviewer(reviewer: str | None) -> str:
-    """The name, if it is one.
+    """The name, if it is one; written the same way wherever it comes from, as two spellings would be two people.
 
     Raises:
         UserError: it is absent, too long, or not one line of visible text.
@@ -89,7 +90,7 @@ def checked_reviewer(reviewer: str | None) -> str:
         raise UserError(
             f"--reviewer {_quoted(reviewer)} is no name: give one line of at most {LONGEST_REVIEWER} characters"
         )
-    return reviewer
+    return unicodedata.normalize("NFC", reviewer)
 
 
 def asked(spark: SparkSession, warehouse: str, month: str, kind: str) -> Asked:

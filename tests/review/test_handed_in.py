@@ -1,5 +1,6 @@
 """Answered sheets that are not what they should be are refused whole, in one sentence."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,5 @@ def test_a_reviewer_has_a_name(reviewer: str | None) -> None:
     with pytest.raises(UserError, match="--reviewer"):
         checked_reviewer(reviewer)
     assert checked_reviewer("김 하나") == "김 하나"
+    # As names of files are on some systems.
+    assert checked_reviewer(unicodedata.normalize("NFD", "김 하나")) == "김 하나"
