@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from lib import tables
 from lib.artefact import write_whole
 from lib.categories.taxonomy import Leaf
+from lib.errors import UserError
 from lib.images.thumbnails import thumbnails
 from lib.review import form
 from lib.review.cells import neutralised, shown
@@ -81,8 +82,17 @@ def sheet_name(kind: str, month: str) -> str:
 
 
 def categories_of(leaves: Sequence[Leaf]) -> tuple[Category, ...]:
-    """The living leaves in the order of their paths."""
+    """The living leaves in the order of their paths.
+
+    Raises:
+        UserError: the id of one would be read back as the answer that none fits.
+    """
     alive = [leaf for leaf in leaves if leaf.replaced_by is None]
+    if any(leaf.cat_id == NONE_FITS for leaf in alive):
+        raise UserError(
+            f"the taxonomy has a leaf with the id {NONE_FITS!r}, which on a sheet says that no category fits; "
+            "give that leaf another id"
+        )
     named = [Category(leaf.cat_id, shown(STEP.join(leaf.path), LONGEST_PATH)) for leaf in alive]
     return tuple(sorted(named, key=lambda category: (category.path, category.cat_id)))
 

@@ -13,6 +13,7 @@ import pytest
 
 from lib.categories.taxonomy import Leaf
 from lib.config import ReviewSettings
+from lib.errors import UserError
 from lib.review.handed_in import Answer, Asked, read_answers
 from lib.review.sheet import COLUMNS, Category, Offer, Sheet, as_csv, as_form, categories_of, write
 
@@ -106,3 +107,9 @@ def test_files_lie_beside_the_reports(tmp_path: Path, kind: str, name: str) -> N
 def test_only_living_leaves_are_offered() -> None:
     leaves = [Leaf("b", ("식품", "배")), Leaf("old", ("식품", "능금"), "b"), Leaf("a", ("식품\n", "\u202e감"))]
     assert categories_of(leaves) == (Category("a", "식품 > 감"), Category("b", "식품 > 배"))
+
+
+def test_a_leaf_whose_id_says_that_none_fits_is_refused() -> None:
+    with pytest.raises(UserError, match="a leaf with the id 'none', which on a sheet says that no category fits"):
+        categories_of([Leaf("none", ("식품", "배"))])
+    assert categories_of([Leaf("none", ("식품", "배"), "b"), Leaf("b", ("식품",))]) == (Category("b", "식품"),)
