@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from lib.review.cells import neutralised, plain, shown
 
-TEXTS = st.text() | st.text(alphabet="'=+-@\t\r\n ＝\u200b\u202e\ufeff0123:./aE", max_size=6)
+TEXTS = st.text() | st.text(alphabet="'=+-@;\"\t\r\n ＝\u200b\u202e\ufeff0123:./aE", max_size=6)
 
 
 @given(TEXTS)
@@ -18,6 +19,7 @@ def test_a_cell_is_no_formula_and_comes_back(text: str) -> None:
     assert plain(cell) == text
     assert cell[:1] not in "=+-@\t\r\n＝＋－＠" or not cell
     assert cell.lstrip()[:1] not in "=+-@＝＋－＠" or not cell.lstrip()
+    assert not re.search(r"[;\t\r\n][ \"]*[=+\-@＝＋－＠]", cell)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,12 @@ def test_a_cell_is_no_formula_and_comes_back(text: str) -> None:
 )
 def test_what_a_spreadsheet_would_run_or_rewrite_is_text(text: str) -> None:
     assert neutralised(text) == f"'{text}"
+
+
+def test_what_another_separator_would_make_a_cell_of_is_text() -> None:
+    assert neutralised("사과;=cmd|'/C calc'!A0;배") == "사과;'=cmd|'/C calc'!A0;배"
+    assert neutralised('m:1\n "=1') == "m:1\n' \"=1"
+    assert neutralised("사과; 배 - 선물") == "사과; 배 - 선물"
 
 
 @pytest.mark.parametrize("text", ["", "사과", "m:1", "3+1 사과", "'사과'", "-", "- 사과"])

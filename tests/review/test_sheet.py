@@ -56,7 +56,8 @@ def test_an_answered_csv_sheet_is_read_back(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(SHEET).removeprefix("\ufeff"))))
     assert list(rows[0]) == list(COLUMNS)
     assert rows[1]["name"] == "'=HYPERLINK(1)"
-    assert rows[0]["suggestions"].startswith("100 식품 > 과일; ")
+    # Where semicolons separate cells the second suggestion would be one, and a formula.
+    assert rows[0]["suggestions"].startswith("100 식품 > 과일;' -2<")
     for row, answer in zip(rows, ("100", " none ", ""), strict=True):
         row["cat_id"] = answer
     rows[0]["remark"] = "  seen twice "

@@ -18,9 +18,9 @@ function chosen(article) {
 
 // As lib/review/cells.py: an apostrophe before what a spreadsheet would run or rewrite.
 function neutralised(text) {
-  const bare = text.replace(/^'+/, "");
-  const risky = /^[\t\r\n]|^[\s\p{C}]*[=+\-@＝＋－＠]|^[0-9eE:./, -]+$/u.test(bare);
-  return risky ? "'" + text : text;
+  const cell = text.replace(/([;\t\r\n])('*)(?=[ "]*[=+\-@＝＋－＠])/g, "$1'$2");
+  const risky = /^[\t\r\n]|^[\s\p{C}]*[=+\-@＝＋－＠]|^[0-9eE:./, -]+$/u.test(cell.replace(/^'+/, ""));
+  return risky ? "'" + cell : cell;
 }
 
 function asCsv(rows) {
