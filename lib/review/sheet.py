@@ -6,8 +6,10 @@ review queue offers the machine's most probable categories.
 
 import csv
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +26,7 @@ from lib.sources.latest import latest_products
 from lib.text.tokens import MALL_LEVELS
 from schemas.products import PRODUCTS
 
+LOG = logging.getLogger(__name__)
 # What an answered sheet needs to have; the columns beside them are for people's eyes.
 ANSWER_COLUMNS = ("sheet", "product_id", "cat_id", "remark")
 COLUMNS = ("sheet", "product_id", "name", "mall", "mall_category", "suggestions", "cat_id", "remark")
@@ -128,16 +131,31 @@ def offers_of(
 
 
 def write(sheet: Sheet, folder: str) -> dict[str, str]:
-    """Write both files of the sheet under <folder>/<month>/.
+    """Write both files of the sheet under <folder>/<month>/; one that people have filled in there is kept beside it.
 
     Returns:
         {'csv', 'form'}: their paths within the folder.
     """
     place = Path(folder) / sheet.month / FILES[sheet.kind]
+    if _is_filled_in(place.with_suffix(".csv")):
+        kept = place.with_name(f"{place.name}-kept-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.csv")
+        place.with_suffix(".csv").rename(kept)
+        LOG.warning("the sheet %s.csv was filled in; it is kept as %s", place, kept.name)
     write_whole(place.with_suffix(".csv"), as_csv(sheet))
     write_whole(place.with_suffix(".html"), as_form(sheet))
     within = f"{sheet.month}/{FILES[sheet.kind]}"
     return {"csv": f"{within}.csv", "form": f"{within}.html"}
+
+
+def _is_filled_in(place: Path) -> bool:
+    """Whether a sheet holds answers, or was saved by another program so that nobody can tell."""
+    if not place.is_file():
+        return False
+    try:
+        with place.open(encoding="utf-8-sig", newline="") as stream:
+            return any(row.get("cat_id") != "" or row.get("remark") != "" for row in csv.DictReader(stream))
+    except (UnicodeDecodeError, csv.Error):
+        return True
 
 
 def as_csv(sheet: Sheet) -> str:

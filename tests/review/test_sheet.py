@@ -105,6 +105,19 @@ def test_files_lie_beside_the_reports(tmp_path: Path, kind: str, name: str) -> N
     assert ("do not look up" in (tmp_path / files["form"]).read_text("utf-8")) == (kind == "audit")
 
 
+def test_a_sheet_that_was_filled_in_where_it_lies_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-01"
+    for _ in range(2):
+        write(SHEET, str(tmp_path))
+    assert sorted(file.name for file in folder.iterdir()) == ["review.csv", "review.html"], "nobody has answered"
+    filled_in = [as_csv(SHEET).replace('"",""', '"100",""', 1).encode(), as_csv(SHEET).encode("utf-16")]
+    for text in filled_in:
+        (folder / "review.csv").write_bytes(text)
+        write(SHEET, str(tmp_path))
+    assert [file.read_bytes() for file in sorted(folder.glob("review-kept-*.csv"))] == filled_in
+    assert (folder / "review.csv").read_text(encoding="utf-8") == as_csv(SHEET).replace("\r\n", "\n")
+
+
 def test_only_living_leaves_are_offered() -> None:
     leaves = [Leaf("b", ("식품", "배")), Leaf("old", ("식품", "능금"), "b"), Leaf("a", ("식품\n", "\u202e감"))]
     assert categories_of(leaves) == (Category("a", "식품 > 감"), Category("b", "식품 > 배"))
