@@ -44,8 +44,8 @@ def unneeded(config: Config) -> list[Path]:
     kept = list(_manifests(config, months))
     roots = {_here(warehouse, one) for one in named} | _named_by(warehouse, kept, known)
     needed = _reached(warehouse, roots)
-    made = (place for place in warehouse.glob("artefacts/*/*/*") if place.is_dir() and place not in needed)
-    left = (place for place in warehouse.glob("checkpoints/*/*") if place.is_dir() and place.parent.name not in months)
+    made = (place for place in _folders(warehouse, "artefacts/*/*/*") if place.resolve() not in needed)
+    left = (place for place in _folders(warehouse, "checkpoints/*/*") if place.parent.name not in months)
     since = time.time() - config.maintain.vacuum_hours * 3600
     return sorted(place for place in (*made, *left) if _touched(place) < since)
 
@@ -53,6 +53,11 @@ def unneeded(config: Config) -> list[Path]:
 def size(folder: Path) -> int:
     """Bytes of all files of a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _folders(warehouse: Path, pattern: str) -> Iterator[Path]:
+    """Folders of that pattern; one that is a link is somebody's own doing and stays."""
+    return (place for place in warehouse.glob(pattern) if place.is_dir() and not place.is_symlink())
 
 
 def _manifests(config: Config, months: set[str]) -> Iterator[Manifest]:
@@ -80,10 +85,10 @@ def _here(warehouse: Path, version: Version) -> Path:
 
 
 def _reached(warehouse: Path, roots: Iterable[Path]) -> set[Path]:
-    """The roots and all that they were made from, as far as they lie in the warehouse."""
-    waiting, seen = [root.resolve() for root in roots], set[Path]()
+    """The roots and all that they were made from, without links: a folder may be linked in from another disk."""
+    waiting, seen = list(roots), set[Path]()
     while waiting:
-        place = waiting.pop()
+        place = waiting.pop().resolve()
         if place in seen:
             continue
         seen.add(place)

@@ -96,6 +96,20 @@ def test_a_warehouse_that_was_moved_keeps_its_champion(warehouse: Warehouse) -> 
     assert warehouse.going() == set()
 
 
+@pytest.mark.parametrize("linked", ["artefacts", "artefacts/shards", "artefacts/model/2025-02/k"])
+def test_what_is_linked_in_from_another_disk_counts_as_lying_here(warehouse: Warehouse, linked: str) -> None:
+    oldest = warehouse.month(OLDEST)[2]
+    for month in (OLD, NEWEST):
+        warehouse.stage("ingest", month, {})
+    place, disk = warehouse.folder / linked, warehouse.folder.parent / "disk"
+    place.rename(disk)
+    place.symlink_to(disk)
+    warehouse.versions = [_version("1", oldest, "champion")]
+    assert warehouse.going() == set()
+    warehouse.versions = [_version("1", oldest), _version("2", warehouse.made("model", OLD, "other"), "champion")]
+    assert (f"model/{OLDEST}" in warehouse.going()) == (not linked.startswith("artefacts/model"))
+
+
 def test_what_a_kept_manifest_names_stays_with_what_it_was_made_from(warehouse: Warehouse) -> None:
     old = warehouse.month(OLDER)[2]
     warehouse.month(NEWEST)
