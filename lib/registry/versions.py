@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-from lib.artefact import MANIFEST, Artefact
+from lib.artefact import MANIFEST, Artefact, load
 from lib.errors import UserError
 
 NAME = "catmatch"
@@ -170,7 +170,7 @@ def roll_back(state: str, note: Mapping[str, str], name: str = NAME) -> Standing
         As it is now.
 
     Raises:
-        UserError: there is no previous, or its files are gone; nothing has changed then.
+        UserError: there is no previous, or its files are gone or damaged; nothing has changed then.
     """
     now = standing(state, name)
     if now.champion is None or now.previous is None or now.champion == now.previous:
@@ -178,7 +178,8 @@ def roll_back(state: str, note: Mapping[str, str], name: str = NAME) -> Standing
             f"model {name} has no previous champion to return to in {store_uri(state)}; it has "
             f"{_known(_client(state), name)}"
         )
-    resolve(state, now.previous, name)
+    folder, _ = resolve(state, now.previous, name)
+    load(folder).verify()
     client = _client(state)
     client.set_model_version_tag(name, now.champion, WITHDRAWN, json.dumps(dict(note), ensure_ascii=False))
     client.delete_model_version_tag(name, now.previous, WITHDRAWN)

@@ -110,6 +110,15 @@ def test_a_previous_whose_files_are_gone_is_not_returned_to(state: str, tmp_path
     assert registry.withdrawn(state, "2", "lost") is None
 
 
+def test_a_previous_whose_files_are_damaged_is_not_returned_to(state: str, tmp_path: Path) -> None:
+    older, _ = registered(state, tmp_path, 2, "damaged")
+    registry.crown(state, "2", "1", "damaged")
+    older.path("weights.weights.h5").write_text("1")
+    with pytest.raises(UserError, match="was changed after it was written"):
+        registry.roll_back(state, NOTE, "damaged")
+    assert registry.standing(state, "damaged") == Standing("2", "1")
+
+
 @pytest.mark.parametrize("back", [False, True])
 def test_killed_between_two_aliases_there_is_a_champion_and_doing_it_again_ends_it(
     state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
