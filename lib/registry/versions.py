@@ -32,6 +32,8 @@ WITHDRAWN = "withdrawn"
 EXPERIMENT = "catmatch"
 # File of the SQLite store in the local folder.
 STORE = "mlflow.db"
+# Versions that MLflow is asked for at once.
+PAGE = 1000
 # MLflow refuses longer values of a parameter.
 LONGEST_PARAMETER = 6000
 
@@ -281,7 +283,13 @@ def _registered(client: MlflowClient, name: str, source: str, content: str) -> s
 
 
 def _versions(client: MlflowClient, name: str) -> list[Any]:
-    return list(client.search_model_versions(f"name='{name}'", max_results=1000))
+    """All of them, however many pages MLflow makes of them."""
+    page = client.search_model_versions(f"name='{name}'", max_results=PAGE)
+    found = list(page)
+    while page.token:
+        page = client.search_model_versions(f"name='{name}'", max_results=PAGE, page_token=page.token)
+        found += page
+    return found
 
 
 def _version_of(state: str, place: Path, name: str) -> str:

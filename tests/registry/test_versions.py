@@ -36,6 +36,15 @@ def test_aliases_move_and_versions_stay(state: str, tmp_path: Path) -> None:
     registry.log_metrics(state, one, {"test_accuracy": 0.25}, name="moves")
 
 
+def test_versions_beyond_a_page_are_known(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["lib.registry.versions"], "PAGE", 2)
+    registered(state, tmp_path, 5, "pages")
+    registry.set_alias(state, "champion", "1", name="pages")
+    found = registry.versions(state, "pages")
+    assert [(one.number, one.aliases) for one in found[:2]] == [("1", ("champion",)), ("2", ())]
+    assert len(found) == 5
+
+
 def test_registering_the_same_artefact_again_makes_no_new_version(state: str, tmp_path: Path) -> None:
     made = model(tmp_path, "a")
     assert registry.register(state, made, {}, {}, name="twice") == "1"
