@@ -5,7 +5,8 @@ data, people's answers, drift, settings, what a person overruled). Who is champi
 change it: so a second run finds nothing changed and moves nothing, also after a later month has been promoted or a
 person has rolled back. `--force` and changed inputs (an audit sample that was answered, say) have the candidate judged
 anew, against who is champion then; a version that a person rolled back is not promoted again all the same, unless told
-to. What a person overruled holds for that candidate until something else is said of it.
+to. What a person overruled holds for that candidate until something else is said of it. While the candidate is champion
+itself, the decision that made it so stays.
 """
 
 import json
@@ -129,17 +130,29 @@ class MonthPromotion:
         return None if found is None or (done is not None and done.facts == found[1]) else found
 
     def work(self, key: str) -> Outcome:
-        """Decide, or take the decision that a killed run left; then move the aliases.
+        """Decide and move the aliases; or take the decision that a killed run left, or that the champion stands by.
 
         Args:
             key: the stage's skip key.
         """
-        facts = self._left_of(key) or self.decide().facts
+        facts = self._stood_by()
+        if facts is None:
+            facts = self._left_of(key) or self.decide().facts
+            if facts["decision"] != "kept":
+                unfinished.keep(self.warehouse, self.month, key, facts)
+                store, name = self.config.registry_store, self.config.registry.name
+                registry.crown(store, facts["candidate"], facts["previous"], name)
         LOG.info("%s", facts["words"])
-        if facts["decision"] != "kept":
-            unfinished.keep(self.warehouse, self.month, key, facts)
-            registry.crown(self.config.registry_store, facts["candidate"], facts["previous"], self.config.registry.name)
         return Outcome(facts=facts)
+
+    def _stood_by(self) -> dict[str, Any] | None:
+        """The decision that made the candidate champion, as long as it is: who overruled what stays recorded."""
+        candidate = self.version.number
+        if self._standing().champion != candidate:
+            return None
+        left, done = self.left, manifest.find(self.warehouse, STAGE, self.month)
+        made = [left[1] if left else None, done.facts if done else None]
+        return next((one for one in made if one and one["candidate"] == candidate and one["decision"] != "kept"), None)
 
     def _left_of(self, key: str) -> dict[str, Any] | None:
         """The decision that a killed run made from the same inputs, unless somebody else was made champion since."""

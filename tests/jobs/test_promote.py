@@ -237,12 +237,39 @@ class TestBrakes:
         told = world.promote(SECOND, override=Override(frozenset({"rollback"}), NOTE))
         assert (told.facts["decision"], world.standing) == ("promoted", Standing("2", "1"))
 
-    def test_the_champion_itself_is_kept(self, world: World) -> None:
+    def test_the_champion_stands_by_the_decision_that_made_it_so(self, world: World) -> None:
         self.months(world)
+        made = world.promote(SECOND)
         again = world.promote(SECOND, force=True)
-        assert again.facts["decision"] == "kept"
-        assert "is the champion already" in again.facts["words"]
-        assert world.standing == Standing("2", "1")
+        assert (again.skipped, again.facts["decision"], again.facts) == (False, "promoted", made.facts)
+        only = world.config.promote.model_copy(update={"keep_champion": True})
+        judged = promote.run(world.spark, world.config.model_copy(update={"promote": only}), SECOND)
+        assert (judged.skipped, judged.facts) == (False, made.facts)
+        # After a later month's rollback `previous` is as that left it, and not as it was decided once.
+        world.train(THIRD, self.another(world))
+        world.promote(THIRD)
+        month_promotion.roll_back(world.config, NOTE)
+        assert world.promote(SECOND, force=True).facts == made.facts
+        assert world.standing == Standing("2", "3")
+
+    def test_another_model_of_the_champions_month_is_judged(self, world: World) -> None:
+        self.months(world)
+        world.train(SECOND, self.another(world))
+        assert world.promote(SECOND).facts["candidate"] == "3"
+        assert world.standing == Standing("3", "2")
+
+    def another(self, world: World) -> Artefact:
+        """A third model."""
+        place = Path(world.warehouse) / "artefacts/model" / THIRD / "x"
+        return load_artefact(shutil.copytree(world.models[FIRST].folder, place))
+
+    def test_a_champion_that_was_named_by_hand_is_kept(self, world: World) -> None:
+        world.train(FIRST)
+        registry.crown(world.config.registry_store, "1", None, world.config.registry.name)
+        done = world.promote(FIRST)
+        assert done.facts["decision"] == "kept"
+        assert "is the champion already" in done.facts["words"]
+        assert world.standing == Standing("1", None)
 
     def test_an_older_month_replaces_no_newer_one_unless_told_to(self, world: World) -> None:
         world.train(SECOND)
@@ -275,6 +302,7 @@ class TestBrakes:
         assert "J. Kim overruled drift: the feed was late" in told.facts["words"]
         # Airflow's retry does not repeat the flags.
         assert world.promote(SECOND).skipped
+        assert world.promote(SECOND, force=True).facts["override"] == told.facts["override"]
 
     def test_a_backfill_only_judges(self, world: World) -> None:
         world.train(FIRST)
@@ -286,9 +314,9 @@ class TestBrakes:
 
     def test_a_champion_whose_files_are_gone_is_compared_with_no_more(self, world: World) -> None:
         self.months(world)
-        other = shutil.copytree(world.models[FIRST].folder, Path(world.warehouse) / "artefacts/model" / THIRD / "x")
+        other = self.another(world)
         (world.models[SECOND].folder / "manifest.json").unlink()
-        world.train(SECOND, load_artefact(other))
+        world.train(SECOND, other)
         done = world.promote(SECOND)
         # Compared with the version before, which stays the one to return to.
         assert (done.facts["decision"], done.facts["rival"]) == ("promoted", "1")
