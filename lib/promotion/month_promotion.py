@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 
 from lib import manifest, months, registry, tables
 from lib.artefact import write_whole
-from lib.categories.taxonomy import replacements
+from lib.categories.taxonomy import leaves_of, replacements
 from lib.config import Config, PromoteSettings
 from lib.errors import UserError
 from lib.lock import only_one
@@ -276,9 +276,12 @@ class MonthPromotion:
 
     @cached_property
     def _replaced_by(self) -> Mapping[str, str]:
-        """Of all taxonomies up to the month's: an older champion names leaves that have gone since."""
+        """Of all taxonomies up to the month's: an older champion names leaves that are gone since, and still are."""
         stored = tables.read_if_there(self.spark, self.warehouse, TAXONOMY)
-        return replacements(stored.where(F.col("month") <= self.month))
+        now = leaves_of(stored.where(F.col("month") == self.month))
+        alive = {leaf.cat_id for leaf in now if leaf.replaced_by is None}
+        gone = replacements(stored.where(F.col("month") <= self.month))
+        return {cat_id: new for cat_id, new in gone.items() if cat_id not in alive}
 
 
 def of(spark: SparkSession, config: Config, month: str, override: Override | None = None) -> MonthPromotion:

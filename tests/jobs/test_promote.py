@@ -200,6 +200,16 @@ def test_two_months_by_hand(spark: SparkSession, world: World) -> None:
     json.dumps(second.facts)
 
 
+def test_a_leaf_that_came_back_stands_for_itself(spark: SparkSession, world: World) -> None:
+    world.spark = spark
+    for month, replaced in ((FIRST, {"190": "200", "100": "200"}), (SECOND, {"190": "200"})):
+        leaves = [(month, cat_id, ["의류"], replaced.get(cat_id)) for cat_id in ("100", "190", "200")]
+        tables.write(spark.createDataFrame(leaves, TAXONOMY.struct), world.warehouse, TAXONOMY, {"month": month})
+        world.train(month)
+    assert month_promotion.of(spark, world.config, FIRST)._replaced_by == {"190": "200", "100": "200"}
+    assert month_promotion.of(spark, world.config, SECOND)._replaced_by == {"190": "200"}
+
+
 @pytest.mark.usefixtures("all_pass")
 class TestBrakes:
     """Models pass; what is left is who runs what when."""
