@@ -35,8 +35,9 @@ REPLACEMENT = "\ufffd"
 HEAD_BYTES = 1 << 20
 # JSON lines have no header: a mapped key that none of the first lines has is taken for a mistake.
 HEAD_LINES = 1000
-# A spreadsheet runs a cell that begins with one of these as a formula.
-FORMULA_START = r"^[=+\-@\t\r]"
+# What a spreadsheet runs as a formula, at the beginning and after another one's separator (lib/review/cells.py).
+FORMULA_START = r"^[\s\p{C}\p{Z}]*[=+\-@＝＋－＠]|^[\t\r\n]"
+FORMULA_WITHIN = r"([;\t\r\n])(?=[ \"]*[=+\-@＝＋－＠])"
 EXTENSIONS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
@@ -163,7 +164,8 @@ def read(spark: SparkSession, names: NamesFile) -> DataFrame:
 
 def neutral(text: Column) -> Column:
     """The text with an apostrophe before what a spreadsheet would run as a formula."""
-    return F.when(text.rlike(FORMULA_START), F.concat(F.lit("'"), text)).otherwise(text)
+    cell = F.regexp_replace(text, FORMULA_WITHIN, "$1'")
+    return F.when(cell.rlike(FORMULA_START), F.concat(F.lit("'"), cell)).otherwise(cell)
 
 
 def csv_columns(frame: DataFrame) -> DataFrame:
@@ -190,7 +192,9 @@ def _write(frame: DataFrame, folder: Path, written_as: Format) -> int:
     if written_as == "parquet":
         writer.parquet(str(folder))
     else:
-        writer.option("header", True).option("escape", '"').option("encoding", "UTF-8").csv(str(folder))
+        # Spark would trim each cell, and so might begin it with what stood behind the blanks.
+        blanks = {"ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False}
+        writer.options(header=True, escape='"', encoding="UTF-8", **blanks).csv(str(folder))
     return int(observation.get["rows"])
 
 

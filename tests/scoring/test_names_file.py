@@ -163,7 +163,15 @@ def test_any_mapping_is_read_or_refused_in_one_sentence(text: str) -> None:
 
 
 def test_formulas_are_neutralised_in_every_text_cell(spark: SparkSession) -> None:
-    texts = ["=1+1", "+1", "-1", "@a", "\tx", "plain", "a=b", ""]
+    texts = ["=1+1", "+1", "-1", "@a", "\tx", "\nx", "\u00a0＝1", 'x;"=1', "plain", "a=b", "a; b - c", ""]
     frame = spark.createDataFrame([(text,) for text in texts], "cell string")
     found = [row["cell"] for row in frame.select(names_file.neutral(frame["cell"]).alias("cell")).collect()]
-    assert found == ["'=1+1", "'+1", "'-1", "'@a", "'\tx", "plain", "a=b", ""]
+    assert found == [
+        "'=1+1", "'+1", "'-1", "'@a", "'\tx", "'\nx", "'\u00a0＝1", "x;'\"=1", "plain", "a=b", "a; b - c", "",
+    ]  # fmt: skip
+
+
+def test_blanks_before_a_formula_are_written_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.createDataFrame([(" =1+1",), ("\n=1+1",), ("\x0b@a",), ("plain ",)], "raw string")
+    assert names_file._write(frame, tmp_path / "out", "csv") == 4
+    assert sorted(row["raw"] for row in _rows(tmp_path / "out")) == ["'\n'=1+1", "'\x0b@a", "' =1+1", "plain "]
