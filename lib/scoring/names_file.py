@@ -7,7 +7,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -29,6 +29,8 @@ FIELDS = ("product_id", "prod_nm", "mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_n
 LEVELS = FIELDS[2:]
 MALFORMED = "_malformed"
 NUMBER = "_number"
+# Characters of a path that Spark reads as a pattern, or not at all.
+PATTERN = frozenset("[]{}*?\\:")
 # What decoding puts in place of bytes that are no UTF-8.
 REPLACEMENT = "\ufffd"
 # A header, or one JSON record, of more than this is none.
@@ -143,11 +145,12 @@ def read(spark: SparkSession, names: NamesFile) -> DataFrame:
     Where no column is the product's id, 'row-<n>' stands for it, n rising through the file.
 
     Raises:
-        UserError: the file is not there, is no such file, or lacks a mapped column.
+        UserError: the file is not there, is no such file, has a name that Spark does not read, lacks a mapped column or
+            has two that cannot be told apart.
     """
-    if not names.path.is_file():
-        raise UserError(f"--input {names.path} is no file; give a TSV, CSV, JSON lines or Parquet file of names")
+    _check_path(names.path)
     header = _columns_of(spark, names)
+    _check_header(names.path, header)
     for field, column in names.columns.items():
         if column not in header:
             raise UserError(
@@ -234,11 +237,30 @@ def _columns_of(spark: SparkSession, names: NamesFile) -> list[str]:
     if names.kind == "jsonl":
         return _keys(lines, names.path)
     header = lines[0].removeprefix("\ufeff").rstrip("\r\n") if lines else ""
-    columns = header.split("\t") if names.kind == "tsv" else _csv_cells(header)
-    repeated = [column for column in columns if columns.count(column) > 1]
-    if repeated:
-        raise UserError(f"--input {names.path}: its header names column {repeated[0][:60]!r} twice; rename one of them")
-    return columns
+    return header.split("\t") if names.kind == "tsv" else _csv_cells(header)
+
+
+def _check_path(path: Path) -> None:
+    """Raise UserError for a file that Spark would not read, or would take for the name of others."""
+    if not path.is_file():
+        raise UserError(f"--input {path} is no file; give a TSV, CSV, JSON lines or Parquet file of names")
+    if path.name.startswith(("_", ".")) or set(str(path.absolute())) & PATTERN:
+        raise UserError(
+            f"--input {path}: Spark passes over a name that begins with _ or ., and takes one with any of "
+            f"{' '.join(sorted(PATTERN))} for a pattern; rename it"
+        )
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    """Raise UserError where Spark could not tell two columns apart: it does not look at their case."""
+    taken = {MALFORMED, NUMBER}
+    for column in header:
+        if column.lower() in taken:
+            raise UserError(
+                f"--input {path}: its header names column {column[:60]!r} twice (case does not count, and {MALFORMED} "
+                f"and {NUMBER} are taken); rename one of them"
+            )
+        taken.add(column.lower())
 
 
 def _csv_cells(line: str) -> list[str]:
