@@ -171,10 +171,8 @@ def fingerprint(spark: SparkSession, warehouse: str, table: Table, **where: str)
     rows = read(spark, warehouse, table, **where)
     files = _files_digest(rows)
     kept = _kept_path(warehouse, table, where)
-    if kept.is_file():
-        record = json.loads(kept.read_text())
-        if record["files"] == files:
-            return Fingerprint(int(record["rows"]), str(record["total"]))
+    if (known := _kept_fingerprint(kept, files)) is not None:
+        return known
     scanned = scan_fingerprint(rows)
     _keep(kept, files, scanned)
     return scanned
@@ -444,6 +442,15 @@ def _kept_path(warehouse: str, table: Table, where: Slice) -> Path:
     """Where a slice's fingerprint is kept."""
     name = hashlib.sha256(json.dumps(dict(where), sort_keys=True).encode()).hexdigest()[:24]
     return Path(warehouse) / "manifests" / "fingerprints" / table.name / f"{name}.json"
+
+
+def _kept_fingerprint(kept: Path, files: str) -> Fingerprint | None:
+    """The kept one if it is of these files; None also where it is damaged, as it can be made anew."""
+    try:
+        record = json.loads(kept.read_text())
+        return Fingerprint(int(record["rows"]), str(record["total"])) if record["files"] == files else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _keep(kept: Path, files: str, value: Fingerprint) -> None:

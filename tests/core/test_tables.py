@@ -58,6 +58,15 @@ def test_fingerprint_is_of_content_and_survives_optimize(spark: SparkSession, wa
     assert tables.fingerprint(spark, warehouse, TOYS, **JANUARY) != written
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])
+def test_a_kept_fingerprint_that_is_damaged_is_made_anew(spark: SparkSession, warehouse: str, damage: str) -> None:
+    written = tables.write(toys(spark, ("2026-01", "ball", 1)), warehouse, TOYS, JANUARY)
+    (kept,) = (Path(warehouse) / "manifests" / "fingerprints" / "toys").glob("*.json")
+    kept.write_text(damage)
+    assert tables.fingerprint(spark, warehouse, TOYS, **JANUARY) == written
+    assert kept.read_text() not in ("", "{", "[]", "{}")
+
+
 def test_fingerprint_tells_null_from_value_and_counts_rows(spark: SparkSession) -> None:
     one = tables.scan_fingerprint(toys(spark, ("2026-01", "ball", None)))
     other = tables.scan_fingerprint(toys(spark, ("2026-01", "ball", 0)))
