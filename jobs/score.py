@@ -13,6 +13,7 @@ from lib import command, config, tables
 from lib.chunks import Chunks
 from lib.config import Config
 from lib.errors import UserError
+from lib.lock import only_one
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.session import open_session
 from schemas.predictions import PREDICTIONS
@@ -35,7 +36,9 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False, mo
 
     def work(key: str) -> Outcome:
         chunks = Chunks(Path(config.score.staging).resolve() / f"score-{month}-{key}")
-        outcome = month_scores.score_month(spark, warehouse, month, scoring, config.score.chunk_rows, chunks)
+        # Another run would take this one's staged answers away when it has stored its own.
+        with only_one(Path(warehouse) / "manifests" / STAGE.name / f"{month}.lock", f"{month} is being scored"):
+            outcome = month_scores.score_month(spark, warehouse, month, scoring, config.score.chunk_rows, chunks)
         outcome.rows_in = tokens.rows
         return outcome
 

@@ -19,6 +19,7 @@ from lib.artefact import Artefact, ArtefactWriter
 from lib.config import Config, RoutingSettings, load
 from lib.errors import UserError
 from lib.evaluation.peer import PEER_VERSION
+from lib.lock import only_one
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.registry import register, resolve, set_alias
 from lib.scoring import month_scores
@@ -241,6 +242,12 @@ def test_month_is_scored_once(prepared: Prepared, evaluated: Manifest) -> None:
     sure = [row["confidence"] for row in rows if row["route"] == "automatic"]
     assert done.facts["expected_precision"] == pytest.approx(sum(sure) / len(sure))
     assert score.run(prepared.spark, prepared.config, MONTH).skipped
+
+
+def test_a_month_that_is_being_scored_is_not_scored_beside_it(prepared: Prepared) -> None:
+    place = Path(prepared.config.storage.warehouse) / "manifests" / "score" / f"{MONTH}.lock"
+    with only_one(place, "the test"), pytest.raises(UserError, match=f"{MONTH} is being scored by another run"):
+        score.run(prepared.spark, prepared.config, MONTH, force=True)
 
 
 def test_a_scoring_that_stopped_goes_on(
