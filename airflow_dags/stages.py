@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,12 +31,64 @@ LEARNING = ("vocabulary", "word2vec", "normalize", "shards", "train", "evaluate"
 ALWAYS = TriggerRule.ALL_DONE
 
 
+# What the settings and their sections hold; [spark.conf] and [environment] take whatever Spark and the system take.
+KEYS = {
+    "": ("conf", "warehouse", "left_out", "verdict", "pool", "spark", "environment", "schedule", "stages"),
+    "spark": (
+        "master", "deploy_mode", "submit", "python", "driver_python", "jobs", "py_files", "archives", "files", "jars",
+        "conf",
+    ),
+    "schedule": ("timezone", "monthly_retraining", "catalogue_scoring"),
+}  # fmt: skip
+TRIES = ("retries", "retry_minutes", "timeout_minutes")
+
+
 def _settings() -> dict[str, Any]:
     """conf/airflow.toml, with the file that CATMATCH_AIRFLOW names laid over it."""
-    settings = tomllib.loads((ROOT / "conf" / "airflow.toml").read_text(encoding="utf-8"))
+    settings = _read("conf/airflow.toml")
     if over := os.environ.get("CATMATCH_AIRFLOW"):
-        _lay_over(settings, tomllib.loads((ROOT / over).read_text(encoding="utf-8")))
+        _lay_over(settings, _read(over))
+    check(settings)
     return settings
+
+
+def _read(name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads((ROOT / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{ROOT / name} is no TOML file that can be read ({error}); see conf/airflow.toml") from None
+
+
+def check(settings: dict[str, Any]) -> None:
+    """Refuse what would be passed over without a word, such as the time limit of a task that is spelt otherwise.
+
+    Raises:
+        ValueError: a key is unknown or missing, or a value is none of those that there are; both are named.
+    """
+    for section, known in KEYS.items():
+        _check_keys(f"[{section}]" if section else "the top", settings[section] if section else settings, known)
+    stages = settings["stages"]
+    _check_known("a task of [stages]", stages, ("default", *(name for name in TASKS if name != "promotion_verdict")))
+    _check_keys("[stages.default]", stages.get("default", {}), TRIES)
+    for name, tries in stages.items():
+        _check_known(f"a key of [stages.{name}]", tries, TRIES)
+    _check_known("a task of left_out", settings["left_out"], (*OFFERS, *LEARNING))
+    _check_known("a value of verdict", [settings["verdict"]], ("skip", "fail"))
+
+
+def _check_keys(place: str, found: dict[str, Any], known: Sequence[str]) -> None:
+    """All of the known keys, and no others."""
+    _check_known(f"a key of {place}", found, known)
+    if missing := [key for key in known if key not in found]:
+        raise ValueError(f"conf/airflow.toml: {place} lacks {missing[0]}; give it")
+
+
+def _check_known(what: str, found: Iterable[str], known: Sequence[str]) -> None:
+    if unknown := [one for one in found if one not in known]:
+        raise ValueError(
+            f"conf/airflow.toml, or what CATMATCH_AIRFLOW lays over it: {unknown[0]!r} is not {what}; "
+            f"there are {', '.join(known)}"
+        )
 
 
 def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> None:
@@ -137,7 +190,13 @@ def retraining(*promotion: str) -> list[BaseOperator]:
 def promotion_verdict(month: str) -> None:
     """Skip or fail, by `verdict`, where the month's candidate was kept back."""
     manifest = Path(_place(SETTINGS["warehouse"])) / "manifests" / "promote" / f"{month}.json"
-    facts = json.loads(manifest.read_text(encoding="utf-8"))["facts"]
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))["facts"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AirflowFailException(
+            f"{manifest} tells no decision ({error!r}); is `warehouse` of conf/airflow.toml the configuration's "
+            "storage.warehouse? Clear `promote` with downstream"
+        ) from None
     LOG.info("%s: %s", facts["decision"], facts["words"])
     if facts["decision"] == "kept":
         raise (AirflowFailException if SETTINGS["verdict"] == "fail" else AirflowSkipException)(facts["words"])

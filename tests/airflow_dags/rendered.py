@@ -3,9 +3,12 @@
 .venv-airflow/bin/python tests/airflow_dags/rendered.py
 """
 
+import copy
 import json
+import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,11 @@ import stages
 
 FOLDER = Path(__file__).resolve().parents[2] / "airflow_dags"
 VERDICTS = (("skip", "promoted"), ("skip", "first"), ("skip", "kept"), ("fail", "first"), ("fail", "kept"))
+# A section (of a section), a key in it and a value that nobody would look at.
+SLIPS = (
+    ((), "verdcit", "fail"), ((), "verdict", "Fail"), ((), "left_out", ["crwal"]), ((), "left_out", ["score"]),
+    (("spark",), "py_file", "x.zip"), (("stages",), "trian", {}), (("stages", "train"), "timeout_minuts", 1.0),
+)  # fmt: skip
 PARTITIONS = {"monthly_retraining": "2026-01", "catalogue_scoring": "2026-01-31"}
 
 
@@ -48,17 +56,43 @@ def described(dag: Any) -> dict[str, Any]:
     }
 
 
-def verdict(configured: str, decision: str) -> str:
-    """What the task promotion_verdict makes of a decision: the exception that it raises, or nothing."""
+def verdict(configured: str, decision: str | None) -> str:
+    """What the task promotion_verdict makes of a decision, or of a manifest that was cut short: the exception that it
+    raises, or nothing."""
     with tempfile.TemporaryDirectory() as warehouse:
         manifest = Path(warehouse) / "manifests" / "promote" / "2026-01.json"
         manifest.parent.mkdir(parents=True)
-        manifest.write_text(json.dumps({"facts": {"decision": decision, "words": "Two points worse."}}))
+        record = json.dumps({"facts": {"decision": decision, "words": "Two points worse."}})
+        manifest.write_text(record if decision else record[:-1])
         stages.SETTINGS |= {"verdict": configured, "warehouse": warehouse}
         try:
             stages.promotion_verdict.function("2026-01")
         except AirflowException as raised:
             return f"{type(raised).__name__}: {raised}"
+    return ""
+
+
+def refused() -> list[str]:
+    """What is said of each slip in the settings, of a key that is missing, and of a file that is not there."""
+    said = []
+    for sections, key, value in SLIPS:
+        settings: dict[str, Any] = copy.deepcopy(stages.SETTINGS)
+        place = settings
+        for section in sections:
+            place = place[section]
+        place[key] = value
+        said.append(_said(lambda settings=settings: stages.check(settings)))
+    said.append(_said(lambda: stages.check({**stages.SETTINGS, "schedule": {}})))
+    os.environ["CATMATCH_AIRFLOW"] = "conf/nowhere.toml"
+    said.append(_said(stages._settings))
+    return said
+
+
+def _said(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except ValueError as error:
+        return str(error)
     return ""
 
 
@@ -68,6 +102,7 @@ def main() -> None:
     dags = {name: described(dag) for name, dag in bag.dags.items()}
     verdicts = {f"{configured} {decision}": verdict(configured, decision) for configured, decision in VERDICTS}
     said = {"errors": bag.import_errors, "dags": dags, "verdicts": verdicts}
+    said |= {"cut_short": verdict("skip", None), "refused": refused()}
     sys.stdout.write(f"\n{json.dumps(said)}\n")
 
 

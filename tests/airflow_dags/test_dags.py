@@ -138,6 +138,29 @@ def test_the_verdict_reads_the_configurations_warehouse() -> None:
     assert settings["warehouse"] == config.load(ROOT / settings["conf"]).storage.warehouse
 
 
+def test_a_slip_in_the_settings_is_named(parsed: dict[str, Any]) -> None:
+    words = [
+        "'verdcit' is not a key of the top; there are conf, warehouse",
+        "'Fail' is not a value of verdict; there are skip, fail",
+        "'crwal' is not a task of left_out; there are market, crawl",
+        "'score' is not a task of left_out",
+        "'py_file' is not a key of [spark]; there are master",
+        "'trian' is not a task of [stages]; there are default, market",
+        "'timeout_minuts' is not a key of [stages.train]; there are retries, retry_minutes, timeout_minutes",
+        "[schedule] lacks timezone; give it",
+        "conf/nowhere.toml is no TOML file that can be read",
+    ]
+    assert len(words) == len(parsed["refused"])
+    for said, expected in zip(parsed["refused"], words, strict=True):
+        assert expected in said
+        assert "\n" not in said
+
+
+def test_a_verdict_without_a_decision_is_one_sentence(parsed: dict[str, Any]) -> None:
+    assert parsed["cut_short"].startswith("AirflowFailException: ")
+    assert "2026-01.json tells no decision" in parsed["cut_short"]
+
+
 def test_a_candidate_kept_back_shows_as_configured(parsed: dict[str, Any]) -> None:
     assert parsed["verdicts"] == {
         "skip promoted": "",
