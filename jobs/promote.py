@@ -56,6 +56,8 @@ def _run(given: Namespace) -> None:
     loaded = config.load(given.conf, given.overrides)
     overridden = frozenset(gate for gate in BRAKES if getattr(given, f"override_{gate}"))
     if given.rollback:
+        if overridden or given.force:
+            raise UserError("--rollback judges no month; leave out --force and --override-…, or give --month instead")
         from lib.promotion import month_promotion
 
         print(month_promotion.roll_back(loaded, noted(given.who, given.why, "--rollback")))

@@ -437,6 +437,7 @@ def test_rollback_by_command_line(
         (["--rollback", "--who", "J. Kim"], "give --why"),
         (["--rollback", "--who", "J. Kim", "--why", "a\nb"], "--why must be one line"),
         (["--rollback", "--who", "J. Kim", "--why", "it"], "no previous champion"),
+        (["--rollback", "--override-drift", "--who", "J. Kim", "--why", "it"], "--rollback judges no month"),
         (["--month", FIRST, "--override-drift", "--who", " "], "--override-drift is recorded with a name"),
         (["--month", FIRST, "--why", "it"], "give --override-drift"),
     ],
