@@ -4,8 +4,6 @@ spark-submit jobs/review.py --conf conf/local.yaml --month 2026-01
 spark-submit jobs/review.py --conf conf/local.yaml --month 2026-01 --answers answers.csv --reviewer kim
 """
 
-from pathlib import Path
-
 from pyspark.sql import SparkSession
 
 from lib import tables
@@ -27,8 +25,8 @@ def run(
 ) -> Manifest:  # fmt: skip
     """The month's open offers -> `reviews` and the sheet; with answers, those first."""
     warehouse, settings = config.storage.warehouse, config.review
-    if answers is not None:
-        handed_in.take(spark, warehouse, month, "queue", Path(answers), reviewer, settings)
+    if answers is not None or reviewer is not None:
+        handed_in.take(spark, warehouse, month, "queue", answers, reviewer, settings)
     given = queue.sources(spark, warehouse, month)
     taxonomy = tables.read_month(spark, warehouse, TAXONOMY, month)
     inputs = {**given.fingerprints, "taxonomy": str(tables.fingerprint(spark, warehouse, TAXONOMY, month=month))}

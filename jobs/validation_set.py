@@ -4,8 +4,6 @@ spark-submit jobs/validation_set.py --conf conf/local.yaml --month 2026-01
 spark-submit jobs/validation_set.py --conf conf/local.yaml --month 2026-01 --answers answers.csv --reviewer kim
 """
 
-from pathlib import Path
-
 from pyspark.sql import SparkSession
 
 from lib import tables
@@ -26,8 +24,8 @@ def run(
 ) -> Manifest:  # fmt: skip
     """The month's sample, its sheet, and what the answers so far say."""
     warehouse, settings = config.storage.warehouse, config.review
-    if answers is not None:
-        handed_in.take(spark, warehouse, month, "audit", Path(answers), reviewer, settings)
+    if answers is not None or reviewer is not None:
+        handed_in.take(spark, warehouse, month, "audit", answers, reviewer, settings)
     leaves = leaves_of(tables.read_month(spark, warehouse, TAXONOMY, month))
     said = audit.answers(spark, warehouse, month)
     inputs = audit_result.inputs(spark, warehouse, month, said)

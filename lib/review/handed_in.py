@@ -55,22 +55,24 @@ class Answer:
 
 
 def take(
-    spark: SparkSession, warehouse: str, month: str, kind: str, place: Path, reviewer: str | None,
+    spark: SparkSession, warehouse: str, month: str, kind: str, sheet: str | None, reviewer: str | None,
     settings: ReviewSettings,
 ) -> int:  # fmt: skip
     """Read an answered sheet and put its answers into `reviews` in one commit; handed in twice it changes nothing.
 
     Args:
-        reviewer: who answered.
+        sheet, reviewer: what was answered, and who did it.
 
     Returns:
         How many offers were answered.
 
     Raises:
-        UserError: anything is wrong with the sheet or the name; nothing was stored.
+        UserError: one of them is missing, or anything is wrong with the sheet or the name; nothing was stored.
     """
     name = checked_reviewer(reviewer)
-    answers = read_answers(place, asked(spark, warehouse, month, kind), settings)
+    if not sheet:
+        raise UserError(f"--reviewer {name} needs --answers FILE: the sheet that was answered")
+    answers = read_answers(Path(sheet), asked(spark, warehouse, month, kind), settings)
     noted = datetime.now(UTC).isoformat(timespec="milliseconds")
     rows = [(month, kind, one.product_id, name, one.cat_id, one.remark, None, noted) for one in answers]
     frame = spark.createDataFrame(rows, REVIEWS.struct).coalesce(1)

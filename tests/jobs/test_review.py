@@ -89,6 +89,9 @@ def test_the_review_queue_teaches_the_next_training(spark: SparkSession, config:
     good = answered(tmp_path / "good.csv", rows, {asked[0]: "100", asked[1]: "none", asked[2]: "101"})
     with pytest.raises(UserError, match="--answers needs --reviewer"):
         review.run(spark, config, MONTH, answers=good)
+    for job in (review, validation_set):
+        with pytest.raises(UserError, match="--reviewer kim needs --answers FILE"):
+            job.run(spark, config, MONTH, reviewer="kim")
     stored = tables.read(spark, warehouse, REVIEWS, month=MONTH)
     assert stored.where("reviewer <> ''").isEmpty()
 
