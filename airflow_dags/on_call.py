@@ -87,7 +87,7 @@ TASKS = {
     "score": (
         "Labels the month's offers with the champion, also where the candidate was kept or its training is red.",
         "The catalogue waits for it: before all else have an alias `champion` whose files are there. Goes on with "
-        "its next partition.",
+        "its next partition. 'by another run' names a scoring of the same month that still runs: let it end.",
     ),
     "review": (
         "Chooses the offers that people should look at and writes their sheet; reads back what they answered.",
