@@ -26,7 +26,7 @@ help: ## list the targets
 venv: $(READY) ## install everything (LOCK=gpu for CUDA) and stop
 
 # Done when its mark is newer than the lock, so a second call installs nothing.
-$(READY): requirements/$(LOCK).lock requirements/installer.lock requirements/jars.lock
+$(READY): requirements/$(LOCK).lock requirements/installer.lock requirements/jars.lock lib/java_classes.py
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) was not found; install Python 3.11 or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, which TensorFlow, Spark and Petastorm share; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@[ -n "$${JAVA_HOME:-}" ] && [ -x "$${JAVA_HOME}/bin/java" ] || command -v java >/dev/null || { echo "error: no java command was found; install a Java 17 runtime and put it on PATH or set JAVA_HOME" >&2; exit 2; }
