@@ -63,7 +63,7 @@ def main(configuration: Path, shards: Path, checkpoints: Path) -> None:
         cluster=place,
     )
     feed = work.feed(config.train.seed)
-    fresh = measure(work.start(config.train.seed, feed.steps(TRAIN)), feed, VALIDATION)
+    fresh = measure(work.start(config.train.seed, feed.steps(TRAIN), work.labels(feed, TRAIN)), feed, VALIDATION)
     if place.chief:
         say(["fresh", 0, asdict(fresh)])
     trained = members.train(work)

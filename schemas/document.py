@@ -6,6 +6,7 @@ from schemas.audit_sample import AUDIT_SAMPLE
 from schemas.frontier import FRONTIER
 from schemas.image_features import IMAGE_FEATURES
 from schemas.images import IMAGES
+from schemas.label_doubts import LABEL_DOUBTS
 from schemas.labels import LABELS
 from schemas.lexicon import LEXICON
 from schemas.metrics import METRICS
@@ -34,6 +35,7 @@ TABLES = (
     TOKEN_COUNTS,
     IMAGES,
     IMAGE_FEATURES,
+    LABEL_DOUBTS,
     PREDICTIONS,
     METRICS,
     AUDIT_SAMPLE,

@@ -18,8 +18,10 @@ from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Te
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.drift import DriftSettings
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
+from lib.config.label_audit import LabelAuditSettings
 from lib.config.maintain import MaintainSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
+from lib.config.noise import InjectedNoise, NoiseSettings
 from lib.config.promote import PromoteSettings
 from lib.config.review import ReviewSettings
 from lib.config.routing import RoutingSettings
@@ -205,8 +207,19 @@ class TrainSettings(Settings):
     precision: Literal["float32", "mixed_bfloat16"] = Field(
         "float32", description="of the hidden layers' arithmetic; weights, tables and logits stay float32"
     )
+    noise: NoiseSettings = NoiseSettings()
+    injected: InjectedNoise = InjectedNoise()
     temperature_rows: Positive = Field(20_000, description="validation rows the temperature is fitted on, at most")
     tensorboard: bool = Field(True, description="write scalars to <storage.state>/tensorboard")
+
+    @model_validator(mode="after")
+    def _selfie_has_epochs_after_its_warmup(self) -> "TrainSettings":
+        if self.noise.method == "selfie" and self.noise.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"noise.warmup_epochs {self.noise.warmup_epochs} leaves no epoch of epochs {self.epochs} to refurbish "
+                "labels in; lower it or raise the other"
+            )
+        return self
 
     @property
     def rate_scale(self) -> float:
@@ -518,6 +531,7 @@ class Config(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     launch: LaunchSettings = LaunchSettings()
     review: ReviewSettings = ReviewSettings()
+    label_audit: LabelAuditSettings = LabelAuditSettings()
     maintain: MaintainSettings = MaintainSettings()
 
     @model_validator(mode="after")
@@ -527,6 +541,16 @@ class Config(Settings):
             raise ValueError(
                 "give crawl.seeds, crawl.category_url or crawl.apis: there is nothing to begin with, and no pictures "
                 "(images.source url) that the section could be for"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gce_has_no_margins(self) -> "Config":
+        margins = self.model.margin and self.model.text_branch != "textcnn" and self.train.heads.margin
+        if self.train.noise.method == "gce" and margins:
+            raise ValueError(
+                "train.noise.method gce has no form for the hinge loss of model.margin; set model.margin=false and "
+                "model.wide_size=128"
             )
         return self
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -25,6 +27,8 @@ from lib.text.vocabulary import Vocabulary
 from lib.training import agreement
 from lib.training.cluster import Cluster, PeerLostError
 from lib.training.embedding import aligned
+from lib.training.feed import Feed
+from lib.training.injected_noise import NoisyFeed, WrongLabels, parents_of
 from lib.training.members import Trained, Work, train
 from lib.training.shards_feed import ShardsFeed
 from lib.training.strategy import make_strategy
@@ -38,6 +42,9 @@ LOST = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
+# File of a model's artefact: the labels that took the given ones' place.
+REFURBISHED = "refurbished.parquet"
+REFURBISHED_SCHEMA = pa.schema([("member", pa.int32()), ("row_id", pa.int64()), ("label", pa.int32())])
 # Facts of the shards that say how rows were made; kept with the model for tracing and for scoring.
 KEPT_FACTS = (
     "months",
@@ -145,7 +152,7 @@ def build(
     work = Work(
         config.train,
         architecture,
-        lambda seed: ShardsFeed(inputs.shards, architecture, config.train.batch_size, seed, config.feed, cluster),
+        lambda seed: _feed(config, inputs.shards, architecture, seed, cluster),
         vectors,
         config.backbone.weights,
         board if config.train.tensorboard and cluster.chief else None,
@@ -209,6 +216,32 @@ def summary(artefact: Artefact) -> dict[str, float]:
     return figures
 
 
+def work_without_a_model(config: Config, inputs: Inputs) -> Work:
+    """What trains networks like the month's, alone in this process and for nobody to keep; batches have row_ids."""
+    architecture = Architecture.of_shards(inputs.shards.facts, config.model, inputs.backbone)
+    settings = config.train.model_copy(update={"refit": False})
+    return Work(
+        settings,
+        architecture,
+        lambda seed: _feed(config, inputs.shards, architecture, seed, Cluster(), row_ids=True),
+        _vectors(config, inputs),
+        config.backbone.weights,
+    )
+
+
+def _feed(
+    config: Config, shards: Artefact, architecture: Architecture, seed: int, cluster: Cluster, row_ids: bool = False
+) -> Feed:  # fmt: skip
+    """The shards' rows, with labels made wrong where a study asks for it."""
+    settings = config.train
+    row_ids = row_ids or settings.noise.method == "selfie" or settings.injected.share > 0
+    feed = ShardsFeed(shards, architecture, settings.batch_size, seed, config.feed, cluster, row_ids)
+    if not settings.injected.share:
+        return feed
+    labels = json.loads(shards.path("label_map.json").read_text(encoding="utf-8"))
+    return NoisyFeed(feed, WrongLabels(settings.injected, parents_of([label["path"] for label in labels])))
+
+
 def _vectors(config: Config, inputs: Inputs) -> NDArray[Any] | None:
     """Start values of the word table, one row a word id; None for random ones."""
     if config.model.embedding == "random":
@@ -245,6 +278,7 @@ def _write(
     tokenizer = {**config.text.model_dump(mode="json"), "key": shards.facts["tokenizer_key"]}
     described = saved.model_json(architecture, trained.temperature, tokenizer, {**facts, "shards": shards.key})
     writer.file(saved.MODEL).write_text(described, encoding="utf-8")
+    _write_refurbished(writer.file(REFURBISHED), trained)
     writer.facts = {
         **json.loads(json.dumps(facts)),
         "shards": shards.key,
@@ -252,6 +286,15 @@ def _write(
         "parameters": int(trained.model.count_params()),
         **_figures(trained),
     }
+
+
+def _write_refurbished(place: Path, trained: Trained) -> None:
+    """The labels that each member has learnt from in place of the given ones; without SELFIE there is none."""
+    members = [
+        pa.table([pa.array(np.full(len(ids), number, np.int32)), ids, labels], schema=REFURBISHED_SCHEMA)
+        for number, (ids, labels) in enumerate(member.refurbished for member in trained.members)
+    ]
+    pq.write_table(pa.concat_tables(members), place)
 
 
 def _figures(trained: Trained) -> Mapping[str, Any]:

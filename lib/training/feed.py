@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib.feed import order
+from lib.training.noisy_labels import Ranges
 
 # What a step reads of a training row beside the model's inputs.
 TARGETS = ("label", "weight")
@@ -28,6 +29,9 @@ class Feed(Protocol):
 
     def whole(self) -> "Feed":
         """A feed of all rows, whichever worker reads them."""
+
+    def ranges(self, split: str) -> list[Ranges]:
+        """Of each worker, the row_ids it reads: of each of its files the first, and how many follow."""
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Iterable[Mapping[str, Any]]:
         """Dicts of tensors [batch, …], the model's columns and TARGETS; this worker's rows, each once.
@@ -80,6 +84,11 @@ class MemoryFeed:
     def whole(self) -> "MemoryFeed":
         """It is: nobody shares it."""
         return self
+
+    def ranges(self, split: str) -> list[Ranges]:
+        """By the first value of column row_id, which others follow."""
+        parts = [self.splits[part]["row_id"] for part in split.split("+")]
+        return [[(int(ids[0]), len(ids)) for ids in parts]]
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Any:
         """Rows in a new order each epoch where training reads them, in order elsewhere."""

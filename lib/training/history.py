@@ -39,6 +39,7 @@ class Epoch:
         input_wait: share of the seconds spent waiting for batches.
         learning_rate: after the pass.
         validation: the model on the validation split; None where it is not validated.
+        refurbished, left_out: rows that got another label, and rows that were not learnt from (lib/training/selfie.py).
     """
 
     number: int
@@ -49,6 +50,8 @@ class Epoch:
     input_wait: float
     learning_rate: float
     validation: Measured | None
+    refurbished: int = 0
+    left_out: int = 0
 
     @property
     def rows_per_second(self) -> float:
@@ -77,6 +80,8 @@ class Epoch:
             f"epoch {self.number}: loss {self.loss:.4f}, accuracy {self.accuracy:.4f}, "
             f"{self.rows_per_second:,.0f} rows/s, input wait {self.input_wait:.0%}"
         )
+        if self.refurbished or self.left_out:
+            said += f", {self.refurbished:,} labels refurbished, {self.left_out:,} rows left out"
         return said if self.score is None else f"{said}; validation accuracy {self.score:.4f}"
 
 

@@ -1,6 +1,6 @@
 """The multitask loss: each head's cross-entropy, row by row, where the row has what the head reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -63,19 +63,24 @@ def head_masks(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def weighted_loss(
-    logits: Mapping[str, Tensor], batch: Mapping[str, Tensor], heads: Mapping[str, float], smoothing: float
+    logits: Mapping[str, Tensor],
+    batch: Mapping[str, Tensor],
+    heads: Mapping[str, float],
+    row_loss: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """Sum over rows and heads of row weight * head weight * cross-entropy (a scalar), and of the margins' hinge loss.
+    """Sum over rows and heads of row weight * head weight * row loss (a scalar), and of the margins' hinge loss.
 
     Divide it by the summed row weights of the global batch: a row then counts the same on one replica or on many, and
     a head that few rows of a batch have is not blown up by being averaged over these few.
+
+    Args:
+        row_loss: of a head, from logits [rows, classes] and labels [rows]: [rows].
     """
     weights, masks = row_weights(batch), head_masks(batch)
     total = tf.constant(0.0)
     for head, share in heads.items():
         if share and head in masks:
-            losses = cross_entropy(logits[head], batch["label"], smoothing)
-            total += share * tf.reduce_sum(weights * masks[head] * losses)
+            total += share * tf.reduce_sum(weights * masks[head] * row_loss(logits[head], batch["label"]))
     for margins in (logits[name] for name in (MARGIN, JOINT_MARGIN) if name in logits and heads.get(MARGIN)):
         total += heads[MARGIN] * tf.reduce_sum(weights * squared_hinge(margins, batch["label"]))
     return total

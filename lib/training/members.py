@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 from lib.config import CheckpointSettings, TrainSettings
@@ -18,6 +19,9 @@ from lib.training.cluster import Cluster
 from lib.training.feed import TRAIN, VALIDATION, Feed
 from lib.training.history import Epoch, Listener, TensorBoard
 from lib.training.loop import Training
+from lib.training.noisy_labels import GeneralizedCrossEntropy, LabelMethod, Plain
+from lib.training.prediction_history import refurbished_rows
+from lib.training.selfie import Selfie
 from lib.training.strategy import make_strategy
 from lib.training.temperature import fit_temperature
 from lib.training.watchdog import Watchdog
@@ -34,10 +38,14 @@ class Member:
     Attributes:
         epochs: records of the fit on train with validation.
         refitted: records of the second, on train + validation; empty without one.
+        labels: what was kept of its labels' method in the end, as JSON values.
+        refurbished: row_ids and labels of the rows that got another label, of the last fit.
     """
 
     epochs: list[Epoch]
     refitted: list[Epoch]
+    labels: dict[str, Any]
+    refurbished: tuple[NDArray[np.int64], NDArray[np.int32]]
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""
@@ -45,6 +53,7 @@ class Member:
             "best_epoch": loop.best_epoch(self.epochs),
             "epochs": [epoch.to_json() for epoch in self.epochs],
             "refit_epochs": [epoch.to_json() for epoch in self.refitted],
+            "labels": self.labels,
         }
 
 
@@ -97,7 +106,14 @@ class Work:
         """One for each member; those of another `train.seed` are others."""
         return [self.settings.seed + SEED_STEP * number for number in range(self.architecture.settings.members)]
 
-    def start(self, seed: int, steps: int) -> Training:
+    def labels(self, feed: Feed, split: str) -> LabelMethod:
+        """The method that the settings name, for the rows of the split."""
+        noise, smoothing = self.settings.noise, self.settings.label_smoothing
+        if noise.method == "selfie":
+            return Selfie(noise, smoothing, self.architecture.classes, feed.ranges(split), self.cluster.worker)
+        return GeneralizedCrossEntropy(noise.power) if noise.method == "gce" else Plain(smoothing)
+
+    def start(self, seed: int, steps: int, labels: LabelMethod) -> Training:
         """A fresh network that will take that many steps an epoch.
 
         Raises:
@@ -108,7 +124,8 @@ class Work:
             self._agree(seeded)
         steps *= seeded.epochs
         return loop.start(
-            lambda: networks(self.architecture, self.vectors, self.backbone), seeded, steps, self.cluster, self.watchdog
+            lambda: networks(self.architecture, self.vectors, self.backbone), seeded, steps, self.cluster,
+            self.watchdog, labels,
         )  # fmt: skip
 
     def _agree(self, settings: TrainSettings) -> None:
@@ -133,10 +150,19 @@ class Work:
         return loop.Saving(CheckpointFolder(self.checkpoints / name, self.saving.kept), self.saving.seconds)
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """One network, trained: its epochs, and its labels' method."""
+
+    model: keras.Model
+    epochs: list[Epoch]
+    labels: LabelMethod
+
+
 def train(work: Work) -> Trained:
     """Fit each member on train with validation, the temperature on validation; then perhaps refit on both."""
     fits = [_fit(work, seed) for seed in work.seeds()]
-    model = ensemble([network for network, _ in fits], work.architecture)
+    model = ensemble([one.model for one in fits], work.architecture)
     feed = work.feed(work.settings.seed)
     temperature = 1.0
     if feed.rows(VALIDATION):
@@ -144,26 +170,45 @@ def train(work: Work) -> Trained:
         temperature = fit_temperature(*loop.sample_logits(model, feed.whole(), VALIDATION, rows))
     else:
         LOG.warning("no validation rows: the last epoch is kept, and confidences are not calibrated")
-    histories = [epochs for _, epochs in fits]
     if not work.settings.refit or not feed.rows(VALIDATION):
-        return Trained(model, temperature, [Member(epochs, []) for epochs in histories])
+        return Trained(model, temperature, [_member(work, one.epochs, [], one.labels) for one in fits])
+    first = [(one.epochs, one.labels.facts()) for one in fits]
     # Done with.
     del model, fits
-    again = [_refit(work, seed, epochs) for seed, epochs in zip(work.seeds(), histories, strict=True)]
-    members = [Member(epochs, refitted) for epochs, (_, refitted) in zip(histories, again, strict=True)]
-    return Trained(ensemble([network for network, _ in again], work.architecture), temperature, members)
+    again = [_refit(work, seed, *before) for seed, before in zip(work.seeds(), first, strict=True)]
+    members = [_member(work, epochs, one.epochs, one.labels) for (epochs, _), one in zip(first, again, strict=True)]
+    return Trained(ensemble([one.model for one in again], work.architecture), temperature, members)
 
 
-def _fit(work: Work, seed: int) -> tuple[keras.Model, list[Epoch]]:
-    feed = work.feed(seed)
-    training = work.start(seed, feed.steps(TRAIN))
-    name = f"fit-{seed}"
-    return training.model, loop.fit(training, feed, work.listeners(name), work.checkpoints_of(name))
+def _member(work: Work, epochs: list[Epoch], refitted: list[Epoch], labels: LabelMethod) -> Member:
+    arrays = labels.arrays(make_strategy(work.settings.replicas, work.cluster))
+    return Member(epochs, refitted, labels.facts(), refurbished_rows(arrays))
 
 
-def _refit(work: Work, seed: int, epochs: list[Epoch]) -> tuple[keras.Model, list[Epoch]]:
-    """A fresh network on train + validation, for the epochs that were best on validation."""
+def _fit(work: Work, seed: int) -> _Fitted:
+    """With the restarts that the labels' method asks for, of which the last counts."""
+    feed, noise = work.feed(seed), work.settings.noise
+    labels = work.labels(feed, TRAIN)
+    for number in range(1 + (noise.restarts if noise.method == "selfie" else 0)):
+        name = f"fit-{seed}" + (f"-restart-{number}" if number else "")
+        if number:
+            labels.restart()
+        training = work.start(seed, feed.steps(TRAIN), labels)
+        epochs = loop.fit(training, feed, work.listeners(name), work.checkpoints_of(name))
+    return _Fitted(training.model, epochs, labels)
+
+
+def _refit(work: Work, seed: int, epochs: list[Epoch], facts: Mapping[str, Any]) -> _Fitted:
+    """A fresh network on train + validation, for the epochs that were best on validation.
+
+    Args:
+        facts: of the fit's labels; without validation nothing can be estimated anew.
+    """
     feed, both = work.feed(seed), f"{TRAIN}+{VALIDATION}"
-    training = work.start(seed, feed.steps(both))
+    labels = work.labels(feed, both)
+    if facts.get("rate") is not None:
+        labels.take_rate(facts["rate"])
+    training = work.start(seed, feed.steps(both), labels)
     name, best = f"refit-{seed}", loop.best_epoch(epochs)
-    return training.model, loop.refit(training, feed, both, best, work.listeners(name), work.checkpoints_of(name))
+    refitted = loop.refit(training, feed, both, best, work.listeners(name), work.checkpoints_of(name))
+    return _Fitted(training.model, refitted, labels)

@@ -11,17 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import UserError
+from lib.model.architecture import MAIN_HEAD
 from lib.training import agreement, state
 from lib.training.checkpoint import Checkpoint, CheckpointFolder
 from lib.training.feed import VALIDATION, Epochs, Feed
 from lib.training.history import Epoch, Listener, Measured, measured
+from lib.training.noisy_labels import estimated_rate
 from lib.training.progress import TrainingProgress, figures
 from lib.training.start import Training
-from lib.training.step import MEASURED, TRAINED
+from lib.training.step import MEASURED, TRAINED, AnyBatch, inputs_of
 from lib.training.stopping import BestWeights
 
 LOG = logging.getLogger(__name__)
@@ -154,6 +157,7 @@ class Run:
 
     def _epoch(self, progress: TrainingProgress) -> None:
         """One pass, or what is left of it; then validation (of the averaged weights, if there are)."""
+        self.training.labels.begin(self.under_way.number)
         self._train_pass(progress)
         seconds = self.under_way.seconds
         validation = None
@@ -162,6 +166,7 @@ class Run:
             self._swap()
             if self.feed.rows(VALIDATION):
                 validation = measure(self.training, self.feed, VALIDATION)
+                self._estimate_noise()
         epoch = self._record(seconds, validation)
         if self.best is not None:
             # Without validation rows the last epoch is the best that is known.
@@ -174,6 +179,13 @@ class Run:
         for listener in self.listeners:
             listener.epoch(epoch)
         self._save_if_due()
+
+    def _estimate_noise(self) -> None:
+        labels, rows = self.training.labels, self.training.settings.temperature_rows
+        if labels.wants_rate(self.under_way.number):
+            rate = estimated_rate(*sample_logits(self.training.model, self.feed.whole(), VALIDATION, rows))
+            LOG.info("%.1f %% of the labels seem to be wrong", 100 * rate)
+            labels.take_rate(rate)
 
     def _swap(self) -> None:
         if self.training.average is not None:
@@ -246,6 +258,8 @@ class Run:
             input_wait=run.waited / seconds,
             learning_rate=self.training.learning_rate,
             validation=validation,
+            refurbished=int(run.sums[TRAINED.index("refurbished")]),
+            left_out=int(run.sums[TRAINED.index("left_out")]),
         )
 
     def _save_if_due(self) -> None:
@@ -259,10 +273,11 @@ class Run:
         if not agreement.chief_says(training.steps.strategy, training.cluster, due):
             return
         training.bring_together()
+        labels = training.labels.arrays(training.steps.strategy)
         if self.written is None:
             return
         average, best = self.training.average, self.best
-        arrays = state.captured(self.training.variables)
+        arrays = state.captured(self.training.variables) | labels
         if best is not None:
             arrays |= {f"best/{number:04d}": value for number, value in enumerate(best.weights)}
         facts = {
@@ -272,14 +287,20 @@ class Run:
             "history": [epoch.to_json() for epoch in self.history],
             "average_updates": average.updates if average is not None else 0,
             "best": best.facts() if best is not None else None,
+            "labels": training.labels.facts(),
         }
         self._save(arrays, facts, edge)
 
     def _save_finished(self) -> None:
-        """The model alone: all that is asked of a run that has ended."""
+        """The model and its labels: all that is asked of a run that has ended."""
+        if self.saving is None:
+            return
+        labels = self.training.labels
+        arrays = labels.arrays(self.training.steps.strategy)
         if self.written is not None:
             history = [epoch.to_json() for epoch in self.history]
-            self._save(state.captured(self._model_variables), {"finished": True, "history": history}, True)
+            facts = {"finished": True, "history": history, "labels": labels.facts()}
+            self._save(state.captured(self._model_variables) | arrays, facts, True)
 
     def _save(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], edge: bool) -> None:
         assert self.written is not None
@@ -302,6 +323,7 @@ class Run:
         state.restore(variables, found.arrays, self.saving.folder.folder)
         self.history = [Epoch.from_json(record) for record in found.facts["history"]]
         self.training.done = found.step
+        self.training.labels.go_on(found.arrays, found.facts["labels"])
         if finished:
             LOG.info("%s ended before, after %d epochs", self.label, len(self.history))
             return True
@@ -348,3 +370,19 @@ def measure(training: Training, feed: Feed, split: str) -> Measured:
         sums += training.steps.measure(batch).numpy()
         training.watchdog.step()
     return measured(heads, sums)
+
+
+def sample_logits(model: keras.Model, feed: Feed, split: str, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Main head's logits [n, classes] and labels [n] of the first rows of a split, at most `rows`.
+
+    The split's rows lie in a random order, so these are a random sample of it.
+    """
+    answer = AnyBatch(lambda batch: model(inputs_of(batch), training=False)[MAIN_HEAD])
+    logits, labels, have = [], [], 0
+    for batch in feed.batches(split, 0):
+        logits.append(answer(batch).numpy())
+        labels.append(batch["label"].numpy())
+        have += len(labels[-1])
+        if have >= rows:
+            break
+    return np.concatenate(logits)[:rows], np.concatenate(labels)[:rows]

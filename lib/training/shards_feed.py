@@ -1,7 +1,7 @@
 """Feeds the loop from a shards artefact: to each worker its own files."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from lib.errors import UserError
 from lib.feed import columns, order, reader
 from lib.images.pixels import pixels
 from lib.model.architecture import Architecture
-from lib.shards.row import IMAGE_COLUMNS, lengths
+from lib.shards.row import IMAGE_COLUMNS, SPLITS, lengths
 from lib.training.cluster import Cluster
 from lib.training.feed import TARGETS, TRAIN
+from lib.training.noisy_labels import Ranges
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ShardsFeed:
         seed: of the order of files and rows.
         feed: how much is read ahead.
         cluster: who reads which files.
+        row_ids: whether batches have a column row_id.
 
     Raises:
         UserError: the batch cannot be shared evenly, or there is a worker without a file to train on.
@@ -40,6 +42,7 @@ class ShardsFeed:
     seed: int
     feed: FeedSettings
     cluster: Cluster = field(default_factory=Cluster)
+    row_ids: bool = False
 
     def __post_init__(self) -> None:
         workers = self.cluster.workers
@@ -64,7 +67,24 @@ class ShardsFeed:
 
     def whole(self) -> "ShardsFeed":
         """All rows, whoever reads them."""
-        return ShardsFeed(self.shards, self.architecture, self.batch_size, self.seed, self.feed)
+        return replace(self, cluster=Cluster())
+
+    def ranges(self, split: str) -> list[Ranges]:
+        """From the artefact's facts, as its rows are numbered file after file, split after split."""
+        first, firsts = 0, {}
+        for part in SPLITS:
+            for number, rows in enumerate(self.shards.facts["splits"][part]["rows_per_file"]):
+                firsts[part, number] = (first, int(rows))
+                first += int(rows)
+        workers = self.cluster.workers
+        return [
+            [
+                firsts[part, number]
+                for part in self._parts(split)
+                for number in order.files_of_worker(self.shards.facts["splits"][part]["files"], worker, workers)
+            ]
+            for worker in range(workers)
+        ]
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Iterator[dict[str, Any]]:
         """Batches of joined splits come in a random order of the splits, each batch from one of them.
@@ -86,7 +106,7 @@ class ShardsFeed:
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return (*self.architecture.columns, *TARGETS)
+        return (*self.architecture.columns, *TARGETS, *(["row_id"] if self.row_ids else []))
 
     def _dataset(self, split: str, epoch: int, done: int, mistakes: list[UserError]) -> Any:
         source = order.mixed_splits(self._steps_of_each(split), self.seed, epoch)

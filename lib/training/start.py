@@ -12,6 +12,7 @@ from lib.model.build import Networks
 from lib.training import state
 from lib.training.average import Average
 from lib.training.cluster import Cluster
+from lib.training.noisy_labels import LabelMethod, Plain
 from lib.training.optimizer import Optimizer
 from lib.training.step import Steps
 from lib.training.strategy import computed_in, make_strategy, prepare
@@ -25,6 +26,7 @@ class Training:
     Attributes:
         model, steps, optimizer: made in the strategy's scope.
         average: of the weights, if asked for.
+        labels: what is learnt from.
         cluster: who trains.
         watchdog: told of each step.
         done: steps taken so far.
@@ -36,6 +38,7 @@ class Training:
     optimizer: Optimizer
     settings: TrainSettings
     average: Average | None
+    labels: LabelMethod
     cluster: Cluster = field(default_factory=Cluster)
     watchdog: Watchdog = field(default_factory=Watchdog)
     done: int = 0
@@ -63,7 +66,7 @@ class Training:
 
 def start(
     make_networks: Callable[[], Networks], settings: TrainSettings, total_steps: int, cluster: Cluster | None = None,
-    watchdog: Watchdog | None = None,
+    watchdog: Watchdog | None = None, labels: LabelMethod | None = None,
 ) -> Training:  # fmt: skip
     """Seed everything, then make the model, its optimizer and its compiled steps under the configured strategy.
 
@@ -72,6 +75,7 @@ def start(
         total_steps: of the whole training, for the schedule.
         cluster: who trains; None: this process alone.
         watchdog: ends a process that takes no step any more; None: nobody does.
+        labels: what is learnt from; None: every label as it is given.
     """
     cluster = cluster or Cluster()
     prepare(settings.seed, settings.deterministic)
@@ -83,5 +87,6 @@ def start(
         optimizer = Optimizer(model, settings, total_steps)
         average = None if settings.average is None else Average(model, settings.average)
     state.separate_streams(strategy, made.training)
-    steps = Steps(strategy, made, optimizer, settings, average)
-    return Training(model, steps, optimizer, settings, average, cluster, watchdog or Watchdog())
+    labels = labels or Plain(settings.label_smoothing)
+    steps = Steps(strategy, made, optimizer, settings, average, labels)
+    return Training(model, steps, optimizer, settings, average, labels, cluster, watchdog or Watchdog())

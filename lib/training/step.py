@@ -13,12 +13,13 @@ from lib.model.layers.bag import WeightedBag
 from lib.training.average import Average
 from lib.training.exchange import Bags, bring_together, rows_of_all
 from lib.training.losses import cross_entropy, head_masks, row_weights, weighted_loss
+from lib.training.noisy_labels import LabelMethod
 from lib.training.optimizer import Optimizer
 from lib.training.strategy import replica_part
 
 Tensor = Any
 # The columns of what a training step returns, and of a head's row of what a measuring step returns.
-TRAINED = ("loss", "weight", "correct", "rows")
+TRAINED = ("loss", "weight", "correct", "rows", "refurbished", "left_out")
 MEASURED = ("loss", "labelled", "correct", "rows")
 
 
@@ -46,12 +47,14 @@ class Steps:
 
     Args:
         strategy: from `make_strategy`; networks, optimizer and average were made in its scope.
+        labels: what is learnt from.
     """
 
     def __init__(
-        self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings, average: Average | None
+        self, strategy: Any, networks: Networks, optimizer: Optimizer, settings: TrainSettings,
+        average: Average | None, labels: LabelMethod,
     ) -> None:  # fmt: skip
-        self.strategy, self.networks, self.optimizer, self.settings = strategy, networks, optimizer, settings
+        self.strategy, self.networks, self.optimizer, self.labels = strategy, networks, optimizer, labels
         self.shares: dict[str, float] = settings.heads.model_dump()
         self.heads = tuple(head for head in HEADS if head in networks.scoring.output)
         self._bags, self._weigh, self._answers = _cut_at_bags(networks.training)
@@ -89,11 +92,14 @@ class Steps:
 
     def train_part(self, batch: Mapping[str, Tensor]) -> Tensor:
         """This replica's part of a step."""
-        loss, dense, slices, logits = self.gradients(batch)
+        loss, dense, slices, logits, learnt = self.gradients(batch)
         self.optimizer.apply(dense, slices)
-        weights = row_weights(batch)
-        correct = weights * _hits(logits[MAIN_HEAD], batch["label"])
-        return tf.stack([loss, tf.reduce_sum(weights), tf.reduce_sum(correct), _rows(batch)])
+        weights, given = row_weights(learnt), row_weights(batch)
+        correct = weights * _hits(logits[MAIN_HEAD], learnt["label"])
+        refurbished = tf.cast(learnt["label"] != batch["label"], tf.float32)
+        left_out = tf.cast((given > 0) & (weights <= 0), tf.float32)
+        sums = (weights, correct, tf.ones_like(weights), refurbished, left_out)
+        return tf.stack([loss, *(tf.reduce_sum(column) for column in sums)])
 
     def bags(self, inputs: Mapping[str, Tensor]) -> Bags:
         """The bags that a training step sums."""
@@ -102,14 +108,14 @@ class Steps:
 
     def gradients(
         self, batch: Mapping[str, Tensor]
-    ) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor]], Mapping[str, Tensor]]:
+    ) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor]], Mapping[str, Tensor], Mapping[str, Tensor]]:
         """Forward and backward.
 
         Returns:
             This part's summed loss; of the global mean loss, the part's share of the dense gradients and, over all
-            replicas, the gradients of the rows of each table, as `Optimizer.apply` takes them; the logits.
+            replicas, the gradients of the rows of each table, as `Optimizer.apply` takes them; the logits; the batch
+            with the labels and weights that were learnt from.
         """
-        weight = _over_replicas(tf.reduce_sum(row_weights(batch)))
         inputs = inputs_of(batch)
         bags = self.bags(inputs)
         sums = bags.sums()
@@ -119,12 +125,14 @@ class Steps:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
             logits = self._answers([inputs, sums], training=True)
-            loss = weighted_loss(logits, batch, self.shares, self.settings.label_smoothing)
+            learnt = self.labels.learnt_from(batch, logits)
+            weight = _over_replicas(tf.reduce_sum(row_weights(learnt)))
+            loss = weighted_loss(logits, learnt, self.shares, self.labels.row_loss)
             mean = loss / tf.maximum(weight, 1e-12)
         dense, of_sums, of_tables = tape.gradient(mean, sources)
         slices = dict(zip(bags.layers, bags.row_gradients(of_sums), strict=True))
         slices |= {layer: rows_of_all(gradient) for layer, gradient in zip(looked_up, of_tables, strict=True)}
-        return loss, dense, [slices[layer] for layer in self.optimizer.layers], logits
+        return loss, dense, [slices[layer] for layer in self.optimizer.layers], logits, learnt
 
     def _measure_part(self, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.networks.scoring(inputs_of(batch), training=False)
@@ -155,10 +163,6 @@ def _measured(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
 
 def _hits(logits: Tensor, labels: Tensor) -> Tensor:
     return tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=labels.dtype), labels), tf.float32)
-
-
-def _rows(batch: Mapping[str, Tensor]) -> Tensor:
-    return tf.cast(tf.shape(batch["label"])[0], tf.float32)
 
 
 def _over_replicas(value: Tensor) -> Tensor:

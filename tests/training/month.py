@@ -81,9 +81,11 @@ def _words(path: Path) -> None:
 
 
 def _shards(writer: ArtefactWriter, splits: dict[str, list[int]], folders: dict[str, str]) -> None:
+    first = 0
     for number, (split, counts) in enumerate(splits.items()):
         for file, count in enumerate(counts):
-            table = _table(toy.rows(count, number + 10 * file))
+            table = _table(toy.rows(count, number + 10 * file), first)
+            first += count
             pq.write_table(table, writer.file(f"{split}/{file:05d}.parquet"))
     leaves = [
         {"label": label, "label_id": label + 10, "cat_id": f"c{label}", "path": ["a", str(label)]}
@@ -108,13 +110,13 @@ def _shards(writer: ArtefactWriter, splits: dict[str, list[int]], folders: dict[
     }
 
 
-def _table(rows: dict[str, Any]) -> pa.Table:
+def _table(rows: dict[str, Any], first: int) -> pa.Table:
     count = len(rows["label"])
     columns = {
         **rows,
         "level_labels": np.full((count, 4), -1, np.int32),
-        "row_id": np.arange(count),
-        "product_id": [f"m:{number}" for number in range(count)],
+        "row_id": first + np.arange(count),
+        "product_id": [f"m:{first + number}" for number in range(count)],
     }
     arrays = [
         list_array(columns[field.name], field)

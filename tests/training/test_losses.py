@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from lib.training.losses import cross_entropy, squared_hinge, weighted_loss
+from lib.training.noisy_labels import Plain
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], np.float32)
 HEADS = {"text_prod_output": 0.3, "text_cat_output": 0.5, "output": 1.0}
@@ -37,7 +38,7 @@ def batch(labels: list[int], weights: list[float], categories: list[list[int]]) 
 
 def loss(labels: list[int], weights: list[float], categories: list[list[int]]) -> float:
     logits = dict.fromkeys(HEADS, tf.constant(LOGITS))
-    return float(weighted_loss(logits, batch(labels, weights, categories), HEADS, 0.1))
+    return float(weighted_loss(logits, batch(labels, weights, categories), HEADS, Plain(0.1).row_loss))
 
 
 def test_rows_count_by_their_weight_and_heads_by_theirs() -> None:
@@ -65,5 +66,5 @@ def test_the_pictures_head_gets_no_loss_from_a_row_without_one(column: str, show
     rows = {**batch([0, 1], [1.0, 1.0], [[3], [3]]), column: tf.constant(shown)}
     heads = {**HEADS, "img_output": 0.4}
     first, second = np.array(cross_entropy(LOGITS, np.array([0, 1]), 0.1))
-    found = float(weighted_loss(dict.fromkeys(heads, tf.constant(LOGITS)), rows, heads, 0.1))
+    found = float(weighted_loss(dict.fromkeys(heads, tf.constant(LOGITS)), rows, heads, Plain(0.1).row_loss))
     assert found == pytest.approx(1.8 * first + 2.2 * second, rel=1e-6)

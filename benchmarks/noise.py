@@ -1,0 +1,187 @@
+"""Does SELFIE learn from real names of which 40 % have a wrong label, where plain training learns the wrong ones too?
+
+python -m benchmarks.noise [--rows 50000] [--seeds 1 2 3]
+
+Names of conf/naver_names.yaml become shards once; labels of train and validation rows are made wrong as
+train.injected says, the test labels stay. All methods train the same network with the same batch for the same number
+of epochs, from conf/noise_names.yaml: those at which plain training on clean labels is best. After each epoch all are
+measured on the clean test rows. `plain_best` is what noisy validation would choose, `plain` and the others are what
+the last epoch leaves.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from benchmarks.accuracy_names import FULL_ROWS, MONTH, NAMES, in_folder, thinned
+from benchmarks.result import ROOT, data_folder, finish
+from jobs import ingest, normalize, shards, tokenize, vocabulary
+from lib import config, manifest
+from lib.artefact import Artefact
+from lib.config import Config
+from lib.session import open_session
+from lib.training import candidate, loop
+from lib.training.feed import TRAIN, Feed
+from lib.training.history import Epoch
+from lib.training.members import Work
+from lib.training.run import Run, measure
+from lib.training.start import Training
+from lib.training.stopping import BestWeights
+
+CONF = ROOT / "conf" / "noise_names.yaml"
+SEEDS = (1, 2, 3)
+# Rows of the file a full run takes: every fourth, so that fifteen trainings take half an hour.
+ROWS = 50_000
+NOISE = 0.4
+OVER_BEST, OVER_LAST, AT_ZERO, NEAR_CLEAN = 0.01, 0.03, -0.003, 0.04
+BAR = (
+    f"at {NOISE:.0%} wrong labels selfie >= plain_best + {OVER_BEST:g} and >= plain + {OVER_LAST:g}, each lower bound "
+    f"over the seeds > 0; at_zero >= {AT_ZERO:g}"
+)
+# 95 % two-sided, of Student's t with two degrees of freedom.
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+
+
+class Watched(BestWeights):
+    """Measures every epoch on the test rows, and keeps no weights."""
+
+    def __init__(self, epochs: int, training: Training, feed: Feed) -> None:
+        super().__init__(epochs)
+        self.training, self.feed = training, feed
+        self.test: list[float] = []
+
+    def offer(self, model: keras.Model, epoch: int, score: float) -> bool:  # noqa: ARG002
+        """Measure."""
+        found = measure(self.training, self.feed, "test").accuracy["output"]
+        assert found is not None
+        self.test.append(found)
+        return False
+
+    def restore(self, model: keras.Model) -> None:
+        """The last epoch's weights stay."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """One training: test accuracy after each epoch, and what the loop said of it."""
+
+    test: list[float]
+    epochs: list[Epoch]
+    rate: float | None
+
+    @property
+    def last(self) -> float:
+        """After the last epoch."""
+        return self.test[-1]
+
+    @property
+    def chosen(self) -> float:
+        """After the epoch that is best on noisy validation."""
+        return self.test[loop.best_epoch(self.epochs) - 1]
+
+
+def main() -> None:
+    """Make the shards, train all, print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="key=value, for trials")
+    parser.add_argument("--methods", nargs="+", default=["plain", "selfie", "gce", "clean", "zero"], help="for trials")
+    given = parser.parse_args()
+    data = data_folder()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CATMATCH_DATA"] = str(thinned(data, Path(folder), min(given.rows, FULL_ROWS)))
+        settings = in_folder(config.load(CONF, given.overrides), Path(folder))
+        made = shards_of(settings)
+        runs = {method: [trained(settings, made, method, seed) for seed in given.seeds] for method in given.methods}
+    if len(runs) < 5:
+        return
+    full = given.rows >= ROWS and not given.overrides and len(given.seeds) >= len(SEEDS)
+    figures = compared(runs)
+    finish("noise", figures, BAR, figures.pop("holds") if full else None, given.rows, given.seeds, [data / NAMES])
+
+
+def shards_of(settings: Config) -> Artefact:
+    """The names as training rows."""
+    spark = open_session(settings.spark, "noise")
+    for stage in (ingest, tokenize, vocabulary, normalize, shards):
+        stage.run(spark, settings, MONTH)
+    spark.stop()
+    return manifest.artefact_of(settings.storage.warehouse, "shards", MONTH, "shards")
+
+
+def trained(settings: Config, made: Artefact, method: str, seed: int) -> Learnt:
+    """One training: 'clean' is plain and 'zero' is SELFIE without injected noise."""
+    noisy = method not in ("clean", "zero")
+    chosen = {"clean": "plain", "zero": "selfie"}.get(method, method)
+    noise = settings.train.noise.model_copy(update={"method": chosen})
+    injected = settings.train.injected.model_copy(update={"share": NOISE if noisy else 0.0, "seed": seed})
+    train = settings.train.model_copy(update={"noise": noise, "injected": injected, "seed": seed})
+    own = settings.model_copy(update={"train": train})
+    work = candidate.work_without_a_model(own, candidate.Inputs.of_shards(own, made))
+    learnt = fitted(work, seed)
+    shown = " ".join(f"{one:.4f}" for one in learnt.test)
+    print(f"{method}, seed {seed}: {shown}; rate {learnt.rate}", flush=True)
+    return learnt
+
+
+def fitted(work: Work, seed: int) -> Learnt:
+    """Train with the work's method, with its restarts."""
+    feed, noise = work.feed(seed), work.settings.noise
+    labels = work.labels(feed, TRAIN)
+    tests: list[float] = []
+    epochs: list[Epoch] = []
+    for number in range(1 + (noise.restarts if noise.method == "selfie" else 0)):
+        if number:
+            labels.restart()
+        training = work.start(seed, feed.steps(TRAIN), labels)
+        watched = Watched(work.settings.epochs, training, feed)
+        run = Run(training, feed, TRAIN, work.settings.epochs, "train", best=watched, listeners=[], saving=None)
+        epochs = run.complete()
+        tests = watched.test
+    return Learnt(tests, epochs, labels.facts().get("rate"))
+
+
+def compared(runs: dict[str, list[Learnt]]) -> dict[str, Any]:
+    """Means over the seeds, and the bars' differences with their lower bounds."""
+    last = {method: np.array([one.last for one in of]) for method, of in runs.items()}
+    best = np.array([one.chosen for one in runs["plain"]])
+    over_best, over_last = last["selfie"] - best, last["selfie"] - last["plain"]
+    figures = {
+        "plain_best": mean(best), **{method: mean(of) for method, of in last.items() if method != "zero"},
+        "at_zero": mean(last["zero"] - last["clean"]),
+        "over_best": mean(over_best), "over_best_low": lowest(over_best),
+        "over_last": mean(over_last), "over_last_low": lowest(over_last),
+        "from_clean": mean(last["clean"] - last["selfie"]), "from_clean_aim": NEAR_CLEAN,
+        "rates": [round(one.rate, 4) for one in runs["selfie"] if one.rate is not None],
+        "rates_at_zero": [round(one.rate, 4) for one in runs["zero"] if one.rate is not None],
+    }  # fmt: skip
+    enough = figures["over_best"] >= OVER_BEST and figures["over_last"] >= OVER_LAST
+    sure = figures["over_best_low"] > 0 and figures["over_last_low"] > 0
+    return {**figures, "holds": bool(enough and sure and figures["at_zero"] >= AT_ZERO)}
+
+
+def mean(values: Any) -> float:
+    """Rounded."""
+    return round(float(np.mean(values)), 5)
+
+
+def lowest(differences: Sequence[float] | Any) -> float:
+    """Lower end of the 95 % interval of the mean over seeds."""
+    count = len(differences)
+    if count < 2:
+        return float("nan")
+    return round(float(np.mean(differences) - STUDENT[count] * np.std(differences, ddof=1) / np.sqrt(count)), 5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Train rows whose given label networks that have not seen them contradict, the surest first.
+
+The window's train rows are parted into folds by name group, so that no near copy of a row is learnt from when the row
+is asked about; the month's model is trained once without each fold. The doubt of a row is the log odds of the best
+other label against the given one: the normalised margin of Northcutt, Jiang, Chuang: Confident learning (JAIR 2021) on
+the scale of logits, which rows of a sure network do not tie on.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from lib.artefact import Artefact
+from lib.model.architecture import MAIN_HEAD
+from lib.text.split import group_key
+from lib.training.feed import TRAIN, Feed
+from lib.training.members import Work, train
+from lib.training.noisy_labels import Ranges
+from lib.training.step import AnyBatch, inputs_of
+
+LOG = logging.getLogger(__name__)
+FOLD_SALT = "catmatch-folds"
+DOUBTED = pa.schema([("row_id", pa.int64()), ("given", pa.int32()), ("proposed", pa.int32()), ("score", pa.float32())])
+
+
+@dataclass(frozen=True)
+class FoldFeed:
+    """Another feed without the train rows of one fold; batches have a column row_id.
+
+    Attributes:
+        folds: of each row_id of the train split its fold [train rows] uint8.
+        left_out: the fold.
+    """
+
+    feed: Feed
+    folds: NDArray[np.uint8]
+    left_out: int
+
+    def rows(self, split: str) -> int:
+        """Those that are left."""
+        if split != TRAIN:
+            return self.feed.rows(split)
+        return int((self.folds != self.left_out).sum())
+
+    def steps(self, split: str) -> int:
+        """As the other's, whose batches get smaller."""
+        return self.feed.steps(split)
+
+    def whole(self) -> Feed:
+        """The other's: only train rows are left out."""
+        return self.feed.whole()
+
+    def ranges(self, split: str) -> list[Ranges]:
+        """As the other's."""
+        return self.feed.ranges(split)
+
+    def batches(self, split: str, epoch: int, done: int = 0) -> Iterable[Mapping[str, Any]]:
+        """The other's, with what is left of each train batch."""
+        for batch in self.feed.batches(split, epoch, done):
+            yield self._left(batch) if split == TRAIN else batch
+
+    def _left(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _masked(batch, self.folds[np.asarray(batch["row_id"])] != self.left_out)
+
+
+def folds(spark: SparkSession, shards: Artefact, tokens: DataFrame, count: int) -> NDArray[np.uint8]:
+    """The fold of each train row [train rows]: products of one name group share one.
+
+    Args:
+        tokens: of the window's months: month, product_id, name.
+    """
+    newest = F.row_number().over(Window.partitionBy("product_id").orderBy(F.desc("month"), F.desc("batch")))
+    names = tokens.withColumn("newest", newest).where("newest = 1").select("product_id", "name")
+    joined = rows(spark, shards).join(names, on="product_id", how="left")
+    group = F.coalesce(group_key(F.col("name")), F.col("product_id"))
+    fold = F.pmod(F.xxhash64(F.lit(FOLD_SALT), group), F.lit(count)).cast("int")
+    table = joined.select("row_id", fold.alias("fold")).toArrow()
+    made = np.zeros(int(shards.facts["splits"][TRAIN]["rows"]), np.uint8)
+    made[table.column("row_id").to_numpy()] = table.column("fold").to_numpy()
+    return made
+
+
+def rows(spark: SparkSession, shards: Artefact) -> DataFrame:
+    """row_id, product_id and label of the train rows."""
+    files = sorted(name for name in shards.files if name.startswith(f"{TRAIN}/"))
+    return spark.read.parquet(*(str(shards.path(name)) for name in files)).select("row_id", "product_id", "label")
+
+
+def audit(work: Work, folds: NDArray[np.uint8], place: Path) -> int:
+    """Train once without each fold and write the rows of it that the network would label otherwise, as DOUBTED.
+
+    Returns:
+        How many there are.
+    """
+    found = 0
+    with pq.ParquetWriter(place, DOUBTED) as writer:
+        for fold in np.unique(folds).tolist():
+            LOG.info("training without fold %d of %d", fold + 1, int(folds.max()) + 1)
+            feed = work.feed(work.settings.seed)
+            trained = train(replace(work, feed=partial(_without, work, folds, fold)))
+            for table in _doubted(_asked(trained.model, feed, folds, fold)):
+                found += table.num_rows
+                writer.write_table(table)
+    return found
+
+
+def doubts(logits: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The best other label of each row [rows], and its log odds against the given one [rows].
+
+    Args:
+        logits: [rows, classes].
+        labels: [rows] int, none negative.
+    """
+    here = np.arange(len(labels))
+    others = logits.copy()
+    others[here, labels] = -np.inf
+    best = others.argmax(axis=1)
+    return best.astype(np.int32), (logits[here, best] - logits[here, labels]).astype(np.float32)
+
+
+def _without(work: Work, folds: NDArray[np.uint8], fold: int, seed: int) -> FoldFeed:
+    return FoldFeed(work.feed(seed), folds, fold)
+
+
+def _asked(model: Any, feed: Feed, folds: NDArray[np.uint8], fold: int) -> Iterator[tuple[Any, Any, Any]]:
+    """row_ids, given labels and logits of the fold's rows, batch by batch."""
+    answer = AnyBatch(lambda batch: model(inputs_of(batch), training=False)[MAIN_HEAD])
+    for batch in feed.batches(TRAIN, 0):
+        asked = _masked(batch, folds[np.asarray(batch["row_id"])] == fold)
+        yield np.asarray(asked["row_id"]), np.asarray(asked["label"]), answer(asked).numpy()
+
+
+def _doubted(answered: Iterable[tuple[Any, Any, Any]]) -> Iterator[pa.Table]:
+    for row_ids, labels, logits in answered:
+        proposed, score = doubts(logits, labels)
+        chosen = score > 0
+        yield pa.table([column[chosen] for column in (row_ids, labels, proposed, score)], schema=DOUBTED)
+
+
+def _masked(batch: Mapping[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
+    return {name: tf.boolean_mask(values, mask) for name, values in batch.items()}
