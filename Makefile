@@ -59,9 +59,9 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 	$(RUN) jobs/month.py --conf $(CONF) --month $(MONTH)
 
 # Two processes, each with a Spark session of its own: half of the time goes to waiting for servers, workers and kills.
-# What a file makes for its tests is made once, so a file stays whole.
+# What a file makes for its tests is made once, so a file stays whole; tests/conftest.py puts the longest files first.
 test: $(READY) $(AIRFLOW_READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
-	$(RUN) -m pytest -q -n 2 --dist loadfile $(TESTS)
+	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 soak: $(READY) $(AIRFLOW_READY) ## what is too long for make test: killed crawls and trainings, clusters, 2 and 4 million offers, ten long epochs
 	$(RUN) -m pytest -q -s -m soak

@@ -21,8 +21,19 @@ TEST_SPARK = SparkSettings(
     extra={"spark.sql.adaptive.enabled": "false", "spark.databricks.delta.snapshotPartitions": "1"},
 )
 SKIPPED_FOR_DATA: list[str] = []
+# Files whose tests take minutes, the longest first: begun last, one of them would run while the other process idles.
+LONGEST = (
+    "jobs/test_month.py", "jobs/test_crawl.py", "jobs/test_pictured_month.py", "training/test_resume.py",
+    "crawl/test_crawl.py", "jobs/test_images.py", "jobs/test_launch.py", "jobs/test_promote.py",
+)  # fmt: skip
 # What the embedded site's API accepts. Spark's Python workers have the environment of the session's start.
 os.environ |= {"CATMATCH_API_CLIENT_ID": "site-id", "CATMATCH_API_CLIENT_SECRET": "site-secret"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were."""
+    places = {str(ROOT / "tests" / name): place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(str(item.path), len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from lib.text.grams import GRAMS_SCHEMA
 from lib.text.vocabulary import write_words
 from lib.training import candidate
 from lib.training.cluster import Cluster
+from lib.training.injected_noise import WrongLabels
 from tests.training import toy
 
 MONTH = "2026-01"
@@ -38,9 +39,13 @@ def config(tmp_path: Path, members: int = 1, **train: Any) -> Config:
 
 def artefacts(
     warehouse: str, *, train: int = 96, validation: int = 40, files: int = 1, train_files: list[int] | None = None,
-    validation_files: list[int] | None = None,
+    validation_files: list[int] | None = None, wrong: WrongLabels | None = None,
 ) -> Artefact:  # fmt: skip
-    """Make all three; the shards, each split in that many files or in files of those rows, are returned."""
+    """Make all three; the shards, each split in that many files or in files of those rows, are returned.
+
+    Args:
+        wrong: makes labels wrong.
+    """
     given = {"train": train_files, "validation": validation_files}
     vocabulary = artefact.make(warehouse, "vocabulary", MONTH, "v", _vocabulary)
     word2vec = artefact.make(warehouse, "word2vec", MONTH, "w", _word2vec)
@@ -52,7 +57,7 @@ def artefacts(
         split: given.get(split) or [len(part) for part in np.array_split(np.arange(rows), files)] if rows else []
         for split, rows in (("train", train), ("validation", validation), ("test", 0))
     }
-    return artefact.make(warehouse, "shards", MONTH, "s", lambda writer: _shards(writer, splits, folders))
+    return artefact.make(warehouse, "shards", MONTH, "s", lambda writer: _shards(writer, splits, folders, wrong))
 
 
 def model(config: Config, **shape: Any) -> Artefact:
@@ -80,11 +85,16 @@ def _words(path: Path) -> None:
     write_words(path, tokens, list(range(len(tokens), 0, -1)))
 
 
-def _shards(writer: ArtefactWriter, splits: dict[str, list[int]], folders: dict[str, str]) -> None:
+def _shards(
+    writer: ArtefactWriter, splits: dict[str, list[int]], folders: dict[str, str], wrong: WrongLabels | None
+) -> None:  # fmt: skip
     first = 0
     for number, (split, counts) in enumerate(splits.items()):
         for file, count in enumerate(counts):
-            table = _table(toy.rows(count, number + 10 * file), first)
+            rows = toy.rows(count, number + 10 * file)
+            if wrong is not None:
+                rows["label"] = wrong.of(first + np.arange(count), rows["label"])
+            table = _table(rows, first)
             first += count
             pq.write_table(table, writer.file(f"{split}/{file:05d}.parquet"))
     leaves = [
