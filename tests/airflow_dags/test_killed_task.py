@@ -13,6 +13,7 @@ import pytest
 
 from lib import artefact
 from lib.operation.demonstration import Demonstration, Month
+from lib.operation.started import free_port
 from tests.conftest import ROOT
 
 MONTH = "2026-01"
@@ -24,11 +25,12 @@ TIMED = {"pages", "frontier"}
 AT_WORK_SECONDS = 12
 
 
-def overlay(folder: Path) -> Path:
-    """The demonstration's, with all places below the folder."""
+def overlay(folder: Path, port: int) -> Path:
+    """The demonstration's, with all places below the folder, and the market's site at a port that offers name."""
     folder.mkdir(parents=True)
     for name in ("airflow_demo.yaml", "airflow_demo.toml"):
         text = (ROOT / "conf" / name).read_text(encoding="utf-8").replace(".run/airflow_demo", str(folder))
+        text = text.replace("\nmarket:\n", f"\nmarket:\n  site: {{port: {port}}}\n")
         (folder / name).write_text(text.replace("conf/airflow_demo.yaml", str(folder / "airflow_demo.yaml")))
     return folder / "airflow_demo.toml"
 
@@ -50,14 +52,14 @@ def kill_once(tasks: tuple[str, ...], folder: Path, killed: list[str], ended: th
                     killed.append(task)
 
 
-def run(folder: Path, *, killing: tuple[str, ...] = ()) -> tuple[Month, list[str]]:
+def run(folder: Path, port: int, *, killing: tuple[str, ...] = ()) -> tuple[Month, list[str]]:
     """The month by Airflow; returns how it went and what was killed."""
     killed: list[str] = []
     ended = threading.Event()
     watcher = threading.Thread(target=kill_once, args=(killing, folder, killed, ended))
     watcher.start()
     try:
-        (month,) = Demonstration(overlay(folder), folder, print).run([MONTH])
+        (month,) = Demonstration(overlay(folder, port), folder, print).run([MONTH])
     finally:
         ended.set()
         watcher.join()
@@ -80,12 +82,12 @@ def content(warehouse: Path) -> dict[str, Any]:
 
 @pytest.mark.soak
 def test_killed_tasks_are_tried_again_and_end_with_the_same_tables(tmp_path: Path) -> None:
-    # The same folder twice, as places are a part of the stages' keys.
-    folder = tmp_path / "month"
-    calm, _ = run(folder)
+    # The same folder twice, as places are a part of the stages' keys, and the same port, which is in pictures' addresses.
+    folder, port = tmp_path / "month", free_port()
+    calm, _ = run(folder, port)
     expected = content(folder / "warehouse")
     shutil.rmtree(folder)
-    disturbed, killed = run(folder, killing=KILLED)
+    disturbed, killed = run(folder, port, killing=KILLED)
     assert (calm.state, disturbed.state) == ("success", "success")
     assert sorted(killed) == sorted(KILLED)
     assert {task for task, (_, _, tries) in disturbed.tasks.items() if tries > 1} == set(KILLED)
