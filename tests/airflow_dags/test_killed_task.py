@@ -82,7 +82,7 @@ def content(warehouse: Path) -> dict[str, Any]:
 
 @pytest.mark.soak
 def test_killed_tasks_are_tried_again_and_end_with_the_same_tables(tmp_path: Path) -> None:
-    # The same folder twice, as places are a part of the stages' keys, and the same port, which is in pictures' addresses.
+    # The same folder twice, as places are a part of the stages' keys, and one port, which is in pictures' addresses.
     folder, port = tmp_path / "month", free_port()
     calm, _ = run(folder, port)
     expected = content(folder / "warehouse")
