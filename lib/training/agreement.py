@@ -62,19 +62,27 @@ def chief_says(strategy: Any, cluster: Cluster, value: bool) -> bool:
 
 
 def gathered(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Each worker's digests [n, DIGEST], in their order [workers, n, DIGEST]."""
-    of_replicas = _gather(strategy)(tf.constant(own[None])).numpy()
-    # Each replica of a worker says the same.
-    return np.asarray(of_replicas[:: len(strategy.extended.worker_devices)])
+    """Each worker's digests [n, DIGEST], as many of each, in their order [workers, n, DIGEST]."""
+    return joined(strategy, own).reshape(-1, *own.shape)
+
+
+def joined(strategy: Any, own: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The workers' rows [rows, width] one after another; each may have another number of them."""
+    return np.asarray(_join(strategy, own.shape[1])(tf.constant(own)).numpy())
 
 
 @cache
-def _gather(strategy: Any) -> Any:
-    """The compiled exchange, for any number of digests: made anew at each call it would be compiled anew, too."""
-    spec = tf.TensorSpec([None, None, DIGEST], tf.int32)
-    return tf.function(
-        lambda given: strategy.gather(strategy.run(lambda: tf.identity(given)), axis=0), input_signature=[spec]
-    )
+def _join(strategy: Any, width: int) -> Any:
+    """The compiled exchange, for any number of rows: made anew at each call it would be compiled anew, too."""
+
+    def part(given: Any) -> Any:
+        # Each replica of a worker would say the same.
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        first = tf.equal(number % len(strategy.extended.worker_devices), 0)
+        return given[: tf.where(first, tf.shape(given)[0], 0)]
+
+    spec = tf.TensorSpec([None, width], tf.int32)
+    return tf.function(lambda given: strategy.gather(strategy.run(part, (given,)), axis=0), input_signature=[spec])
 
 
 @cache

@@ -5,15 +5,16 @@ workers can deal them anew.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from lib.training import agreement
+from lib.training.noisy_labels import Ranges
+
 Tensor = Any
-Ranges = Sequence[tuple[int, int]]
 # In place of a refurbished label: there is none.
 NONE = 65_535
 # Names of a checkpoint's arrays begin so; the row_id of the first row follows.
@@ -55,7 +56,7 @@ class PredictionHistory:
         with tf.device("CPU:0"):
             kept = tf.cast(tf.gather(self._refurbished, slots), tf.int32)
             predictions = tf.cast(tf.gather(self._predictions, slots), tf.int32)
-            frequent, found = agreement(predictions, classes)
+            frequent, found = most_frequent(predictions, classes)
             labels = tf.where(taught & (found <= entropy), frequent, kept)
             self._refurbished.scatter_nd_update(slots[:, None], tf.cast(labels, tf.uint16))
         return labels
@@ -102,7 +103,7 @@ def refurbished_rows(arrays: Mapping[str, NDArray[np.uint16]]) -> tuple[NDArray[
     return np.concatenate(ids), np.concatenate(labels)
 
 
-def agreement(predictions: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def most_frequent(predictions: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """The most frequent of each row's predictions [rows], and their entropy as a share of the largest [rows].
 
     Args:
@@ -121,20 +122,4 @@ def _of_all(strategy: Any, own: NDArray[np.uint16]) -> NDArray[np.uint16]:
     width = own.shape[1]
     # Two values travel as one int32, which is what collectives can carry.
     even = np.pad(own, ((0, 0), (0, width % 2))).view(np.int32)
-    replicas = len(strategy.extended.worker_devices)
-    every = np.asarray(_gather(strategy, even.shape[1])(tf.constant(even)).numpy())
-    assert replicas >= 1
-    return every.view(np.uint16)[:, :width]
-
-
-@cache
-def _gather(strategy: Any, width: int) -> Any:
-    """The compiled exchange; of a worker with several replicas only the first one's rows count."""
-
-    def part(given: Tensor) -> Tensor:
-        replicas = len(strategy.extended.worker_devices)
-        number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return given[: tf.where(tf.equal(number % replicas, 0), tf.shape(given)[0], 0)]
-
-    spec = tf.TensorSpec([None, width], tf.int32)
-    return tf.function(lambda given: strategy.gather(strategy.run(part, (given,)), axis=0), input_signature=[spec])
+    return agreement.joined(strategy, even).view(np.uint16)[:, :width]

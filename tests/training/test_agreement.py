@@ -7,11 +7,14 @@ import pytest
 from benchmarks.workers import started
 from lib.training import agreement
 
-# Each worker says what it has found: alike, then other shards on worker 1, then another checkpoint on worker 1.
+# Each worker says what it has found: alike, then other shards on worker 1, then another checkpoint on worker 1; last
+# the histories of both workers' rows, of which each has noted its own row_ids.
 WORKER = """
 import json, os
+import tensorflow as tf
 from lib.errors import UserError
 from lib.training import agreement, cluster
+from lib.training.prediction_history import PredictionHistory
 from lib.training.strategy import make_strategy
 
 place = cluster.of_environment()
@@ -26,6 +29,11 @@ for facts in (
         print(json.dumps("agreed"), flush=True)
     except UserError as error:
         print(json.dumps(str(error)), flush=True)
+history = PredictionHistory(2, [[(0, 2), (5, 1)], [(2, 3)]], place.worker)
+rows = tf.constant([[0, 1, 5], [2, 3, 4]][place.worker], tf.int64)
+history.note(history.slots(rows), tf.constant(1), tf.cast(rows, tf.int32))
+found = {name: values.tolist() for name, values in history.arrays(strategy).items()}
+print(json.dumps(found), flush=True)
 agreement.wait_for_all(strategy, place)
 os._exit(0)
 """
@@ -37,7 +45,9 @@ def test_every_worker_names_what_differs_and_whose() -> None:
     assert [worker.returncode for worker in workers] == [0, 0]
     shards = "the content of the shards of worker 1 is not that of worker 0 (here, worker {0}: s{0}); give all workers"
     checkpoint = "the checkpoint of train of worker 1 is not that of worker 0 (here, worker {0}: step {1}); give all"
-    for number, (alike, other_shards, other_checkpoint) in enumerate(said):
+    for number, (alike, other_shards, other_checkpoint, histories) in enumerate(said):
+        noted = {int(name.removeprefix("history/")): [row[0] for row in rows] for name, rows in histories.items()}
+        assert noted == {0: [0, 1], 2: [2, 3, 4], 5: [5]}
         assert alike == "agreed"
         assert other_shards.startswith(shards.format(number))
         assert other_checkpoint.startswith(checkpoint.format(number, 16 * number))

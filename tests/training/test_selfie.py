@@ -20,15 +20,15 @@ from lib.training.feed import MemoryFeed
 from lib.training.injected_noise import NoisyFeed, WrongLabels
 from lib.training.loop import Training
 from lib.training.noisy_labels import GeneralizedCrossEntropy, estimated_rate
-from lib.training.prediction_history import NONE, PredictionHistory, agreement, refurbished_rows
+from lib.training.prediction_history import NONE, PredictionHistory, most_frequent, refurbished_rows
 from lib.training.selfie import Selfie, clean
 from tests.training import toy
 
 CLASSES = toy.CLASSES
 
 
-def test_agreement_names_the_most_frequent_and_how_much_they_differ() -> None:
-    labels, entropy = agreement(tf.constant([[2, 2, 2, 2], [1, 3, 1, 1], [0, 1, 2, 3]]), CLASSES)
+def test_the_most_frequent_prediction_and_how_much_they_differ() -> None:
+    labels, entropy = most_frequent(tf.constant([[2, 2, 2, 2], [1, 3, 1, 1], [0, 1, 2, 3]]), CLASSES)
     assert labels.numpy()[:2].tolist() == [2, 1]
     three_to_one = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / np.log(4)
     assert entropy.numpy() == pytest.approx([0.0, three_to_one, 1.0], abs=1e-6)
