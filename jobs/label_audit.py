@@ -47,9 +47,11 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         store("selfie", label_doubts.refurbished(rows, learnt, members))
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / "doubted.parquet"
-            parts = label_audit.folds(spark, shards, window.tokens, settings.folds)
+            total = int(shards.facts["splits"]["train"]["rows"])
+            parts = label_audit.folds(rows, window.tokens, total, settings.folds)
             label_audit.audit(candidate.work_without_a_model(config, inputs), parts, place)
             store("folds", label_doubts.read(spark, place))
+        rows.unpersist()
         return outcome
 
     contents = {**inputs.contents, "model": model.content, **window.fingerprints}

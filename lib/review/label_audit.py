@@ -24,9 +24,8 @@ from pyspark.sql import functions as F
 from lib.artefact import Artefact
 from lib.model.architecture import MAIN_HEAD
 from lib.text.split import group_key
-from lib.training.feed import TRAIN, Feed
+from lib.training.feed import TRAIN, Feed, FeedOver
 from lib.training.members import Work, train
-from lib.training.noisy_labels import Ranges
 from lib.training.step import AnyBatch, inputs_of
 
 LOG = logging.getLogger(__name__)
@@ -35,35 +34,24 @@ DOUBTED = pa.schema([("row_id", pa.int64()), ("given", pa.int32()), ("proposed",
 
 
 @dataclass(frozen=True)
-class FoldFeed:
-    """Another feed without the train rows of one fold; batches have a column row_id.
+class FoldFeed(FeedOver):
+    """Another feed without the train rows of one fold, so that batches get smaller; they have a column row_id.
 
     Attributes:
         folds: of each row_id of the train split its fold [train rows] uint8.
         left_out: the fold.
     """
 
-    feed: Feed
     folds: NDArray[np.uint8]
     left_out: int
 
     def rows(self, split: str) -> int:
         """Those that are left."""
-        if split != TRAIN:
-            return self.feed.rows(split)
-        return int((self.folds != self.left_out).sum())
-
-    def steps(self, split: str) -> int:
-        """As the other's, whose batches get smaller."""
-        return self.feed.steps(split)
+        return int((self.folds != self.left_out).sum()) if split == TRAIN else super().rows(split)
 
     def whole(self) -> Feed:
         """The other's: only train rows are left out."""
         return self.feed.whole()
-
-    def ranges(self, split: str) -> list[Ranges]:
-        """As the other's."""
-        return self.feed.ranges(split)
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Iterable[Mapping[str, Any]]:
         """The other's, with what is left of each train batch."""
@@ -74,19 +62,20 @@ class FoldFeed:
         return _masked(batch, self.folds[np.asarray(batch["row_id"])] != self.left_out)
 
 
-def folds(spark: SparkSession, shards: Artefact, tokens: DataFrame, count: int) -> NDArray[np.uint8]:
+def folds(rows: DataFrame, tokens: DataFrame, total: int, count: int) -> NDArray[np.uint8]:
     """The fold of each train row [train rows]: products of one name group share one.
 
     Args:
+        rows: row_id and product_id of the train rows, `total` of them.
         tokens: of the window's months: month, product_id, name.
     """
     newest = F.row_number().over(Window.partitionBy("product_id").orderBy(F.desc("month"), F.desc("batch")))
     names = tokens.withColumn("newest", newest).where("newest = 1").select("product_id", "name")
-    joined = rows(spark, shards).join(names, on="product_id", how="left")
+    joined = rows.join(names, on="product_id", how="left")
     group = F.coalesce(group_key(F.col("name")), F.col("product_id"))
     fold = F.pmod(F.xxhash64(F.lit(FOLD_SALT), group), F.lit(count)).cast("int")
     table = joined.select("row_id", fold.alias("fold")).toArrow()
-    made = np.zeros(int(shards.facts["splits"][TRAIN]["rows"]), np.uint8)
+    made = np.zeros(total, np.uint8)
     made[table.column("row_id").to_numpy()] = table.column("fold").to_numpy()
     return made
 

@@ -66,6 +66,25 @@ class Epochs:
 
 
 @dataclass(frozen=True)
+class FeedOver:
+    """Another feed, for those that change its batches."""
+
+    feed: Feed
+
+    def rows(self, split: str) -> int:
+        """As the other's."""
+        return self.feed.rows(split)
+
+    def steps(self, split: str) -> int:
+        """As the other's."""
+        return self.feed.steps(split)
+
+    def ranges(self, split: str) -> list[Ranges]:
+        """As the other's."""
+        return self.feed.ranges(split)
+
+
+@dataclass(frozen=True)
 class MemoryFeed:
     """Serves arrays: split -> column -> values [rows, …]; train splits are shuffled each epoch."""
 

@@ -6,6 +6,7 @@ in a month of real noise; nothing else of the pipeline sees them, so test labels
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib.config.noise import InjectedNoise
-from lib.training.feed import Feed
-from lib.training.noisy_labels import Ranges
+from lib.training.feed import FeedOver
 
 TEST = "test"
 # Of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
@@ -39,41 +39,32 @@ class WrongLabels:
         """The labels [rows], of which the share is wrong; one without siblings stays under kind 'sibling'."""
         drawn, chosen = (_uniform(row_ids, 2 * self.noise.seed + stream) for stream in (0, 1))
         wrong = (drawn < self.noise.share) & (labels >= 0)
-        groups = self.parents if self.noise.kind == "sibling" else np.zeros_like(self.parents)
-        order = np.argsort(groups, kind="stable")
-        first = np.searchsorted(groups[order], groups)
-        size = np.bincount(groups)[groups]
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        order, place, first, size = self._groups
         own = np.maximum(labels, 0)
         # One of the others in the group, counted on from the label itself.
         step = 1 + (chosen * np.maximum(size[own] - 1, 1)).astype(np.int64)
         other = order[first[own] + (place[own] - first[own] + step) % size[own]]
         return np.where(wrong & (size[own] > 1), other, labels).astype(np.int32)
 
+    @cached_property
+    def _groups(self) -> tuple[NDArray[np.int64], ...]:
+        """The labels group by group; of each label its place there, and its group's first place and size."""
+        groups = self.parents if self.noise.kind == "sibling" else np.zeros_like(self.parents)
+        order = np.argsort(groups, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return order, place, np.searchsorted(groups[order], groups), np.bincount(groups)[groups]
+
 
 @dataclass(frozen=True)
-class NoisyFeed:
+class NoisyFeed(FeedOver):
     """Another feed's batches, which have a column row_id, with wrong labels but for the test split."""
 
-    feed: Feed
     wrong: WrongLabels
-
-    def rows(self, split: str) -> int:
-        """As the other."""
-        return self.feed.rows(split)
-
-    def steps(self, split: str) -> int:
-        """As the other."""
-        return self.feed.steps(split)
 
     def whole(self) -> "NoisyFeed":
         """All rows of the other."""
         return NoisyFeed(self.feed.whole(), self.wrong)
-
-    def ranges(self, split: str) -> list[Ranges]:
-        """As the other."""
-        return self.feed.ranges(split)
 
     def batches(self, split: str, epoch: int, done: int = 0) -> Iterable[Mapping[str, Any]]:
         """The other's."""

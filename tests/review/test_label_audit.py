@@ -47,7 +47,7 @@ def test_products_of_one_name_group_share_a_fold(spark: SparkSession, shards: Ar
     tokens = spark.createDataFrame(
         [(*row, "2026-01-01") for row in said], "month string, product_id string, name string, batch string"
     )
-    found = label_audit.folds(spark, shards, tokens, 3)
+    found = label_audit.folds(label_audit.rows(spark, shards), tokens, ROWS, 3)
     assert found.shape == (ROWS,)
     assert (found.reshape(-1, 3) == found[::3, None]).all()
     assert np.bincount(found).min() > ROWS / 3 * 0.7
