@@ -5,7 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,27 +146,20 @@ def build(
         UserError: a worker has other code, shards or settings, or is lost (`PeerLostError`), or as `loop.fit` does.
     """
     board = Path(config.storage.state) / "tensorboard" / month / key
-    architecture = Architecture.of_shards(inputs.shards.facts, config.model, inputs.backbone)
-    vectors = _vectors(config, inputs)
     watchdog = Watchdog(config.launch.stuck_seconds if cluster.workers > 1 else None)
-    work = Work(
-        config.train,
-        architecture,
-        lambda seed: _feed(config, inputs.shards, architecture, seed, cluster),
-        vectors,
-        config.backbone.weights,
-        board if config.train.tensorboard and cluster.chief else None,
-        checkpoint_folder(config, month, key),
-        config.checkpoint,
-        cluster,
-        watchdog,
-        {"content of the shards": inputs.shards.content},
+    work = replace(
+        _work(config, inputs, cluster),
+        board=board if config.train.tensorboard and cluster.chief else None,
+        checkpoints=checkpoint_folder(config, month, key),
+        saving=config.checkpoint,
+        watchdog=watchdog,
+        facts={"content of the shards": inputs.shards.content},
     )
     with peers(cluster, config.launch.stuck_seconds):
         with watchdog:
             trained = train(work)
         if cluster.chief:
-            _write(writer, config, inputs, architecture, trained)
+            _write(writer, config, inputs, work.architecture, trained)
             writer.facts["workers"] = cluster.workers
         agreement.wait_for_all(make_strategy(config.train.replicas, cluster), cluster)
 
@@ -218,19 +211,24 @@ def summary(artefact: Artefact) -> dict[str, float]:
 
 def work_without_a_model(config: Config, inputs: Inputs) -> Work:
     """What trains networks like the month's, alone in this process and for nobody to keep; batches have row_ids."""
-    architecture = Architecture.of_shards(inputs.shards.facts, config.model, inputs.backbone)
     settings = config.train.model_copy(update={"refit": False})
+    return replace(_work(config, inputs, Cluster(), row_ids=True), settings=settings)
+
+
+def _work(config: Config, inputs: Inputs, cluster: Cluster, row_ids: bool = False) -> Work:
+    architecture = Architecture.of_shards(inputs.shards.facts, config.model, inputs.backbone)
     return Work(
-        settings,
+        config.train,
         architecture,
-        lambda seed: _feed(config, inputs.shards, architecture, seed, Cluster(), row_ids=True),
+        lambda seed: _feed(config, inputs.shards, architecture, seed, cluster, row_ids),
         _vectors(config, inputs),
         config.backbone.weights,
+        cluster=cluster,
     )
 
 
 def _feed(
-    config: Config, shards: Artefact, architecture: Architecture, seed: int, cluster: Cluster, row_ids: bool = False
+    config: Config, shards: Artefact, architecture: Architecture, seed: int, cluster: Cluster, row_ids: bool
 ) -> Feed:  # fmt: skip
     """The shards' rows, with labels made wrong where a study asks for it."""
     settings = config.train
