@@ -146,20 +146,13 @@ def trained(settings: Config, made: Artefact, method: str, seed: int) -> Learnt:
 
 
 def fitted(work: Work, seed: int) -> Learnt:
-    """Train with the work's method, with its restarts."""
-    feed, noise = work.feed(seed), work.settings.noise
+    """Train with the work's method, without restarts: all methods have as many epochs."""
+    feed, epochs = work.feed(seed), work.settings.epochs
     labels = work.labels(feed, TRAIN)
-    tests: list[float] = []
-    epochs: list[Epoch] = []
-    for number in range(1 + (noise.restarts if noise.method == "selfie" else 0)):
-        if number:
-            labels.restart()
-        training = work.start(seed, feed.steps(TRAIN), labels)
-        watched = Watched(work.settings.epochs, training, feed)
-        run = Run(training, feed, TRAIN, work.settings.epochs, "train", best=watched, listeners=[], saving=None)
-        epochs = run.complete()
-        tests = watched.test
-    return Learnt(tests, epochs, labels.facts().get("rate"))
+    training = work.start(seed, feed.steps(TRAIN), labels)
+    watched = Watched(epochs, training, feed)
+    done = Run(training, feed, TRAIN, epochs, "train", best=watched, listeners=[], saving=None).complete()
+    return Learnt(watched.test, done, labels.facts().get("rate"))
 
 
 def compared(runs: dict[str, list[Learnt]]) -> dict[str, Any]:
