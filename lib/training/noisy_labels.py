@@ -7,10 +7,10 @@ it says what a wrong answer costs. Methods with a state of their own keep it by 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from lib.evaluation.record import softmax
 from lib.training.losses import cross_entropy
 
 Tensor = Any
@@ -125,10 +125,10 @@ def estimated_rate(logits: NDArray[Any], labels: NDArray[Any]) -> float:
         labels: [rows] int; negative ones are left out.
     """
     from cleanlab.count import num_label_issues
-    from scipy.special import softmax
 
     known = labels >= 0
     if not known.any():
         return 0.0
-    chances = softmax(logits[known].astype(np.float32), axis=1)
-    return float(num_label_issues(labels[known], chances, estimation_method="off_diagonal")) / int(known.sum())
+    return float(num_label_issues(labels[known], softmax(logits[known]), estimation_method="off_diagonal")) / int(
+        known.sum()
+    )
