@@ -25,8 +25,7 @@ def run(
 ) -> Manifest:  # fmt: skip
     """The month's open offers -> `reviews` and the sheet; with answers, those first."""
     warehouse, settings = config.storage.warehouse, config.review
-    if answers is not None or reviewer is not None:
-        handed_in.take(spark, warehouse, month, "queue", answers, reviewer, settings)
+    handed_in.take(spark, warehouse, month, "queue", answers, reviewer, settings)
     given = queue.sources(spark, warehouse, month)
     taxonomy = tables.read_month(spark, warehouse, TAXONOMY, month)
     inputs = {**given.fingerprints, "taxonomy": str(tables.fingerprint(spark, warehouse, TAXONOMY, month=month))}

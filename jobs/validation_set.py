@@ -24,8 +24,7 @@ def run(
 ) -> Manifest:  # fmt: skip
     """The month's sample, its sheet, and what the answers so far say."""
     warehouse, settings = config.storage.warehouse, config.review
-    if answers is not None or reviewer is not None:
-        handed_in.take(spark, warehouse, month, "audit", answers, reviewer, settings)
+    handed_in.take(spark, warehouse, month, "audit", answers, reviewer, settings)
     leaves = leaves_of(tables.read_month(spark, warehouse, TAXONOMY, month))
     said = audit.answers(spark, warehouse, month)
     inputs = audit_result.inputs(spark, warehouse, month, said)

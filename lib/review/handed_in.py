@@ -61,7 +61,7 @@ def take(
     """Read an answered sheet and put its answers into `reviews` in one commit; handed in twice it changes nothing.
 
     Args:
-        sheet, reviewer: what was answered, and who did it.
+        sheet, reviewer: what was answered, and who did it; None both where nothing was handed in.
 
     Returns:
         How many offers were answered.
@@ -69,6 +69,8 @@ def take(
     Raises:
         UserError: one of them is missing, or anything is wrong with the sheet or the name; nothing was stored.
     """
+    if sheet is None and reviewer is None:
+        return 0
     name = checked_reviewer(reviewer)
     if not sheet:
         raise UserError(f"--reviewer {name} needs --answers FILE: the sheet that was answered")
