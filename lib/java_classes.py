@@ -1,4 +1,4 @@
-"""An archive of the Java classes that Spark and Delta load, which about halves what a job takes to start.
+"""An archive of the Java classes that Spark and Delta load, which shortens what a job takes to start.
 
 `python -m lib.java_classes` runs a small job once and lets Java keep the classes of it as it has parsed and checked
 them (application class-data sharing, JEP 310 and 350). A session that Python starts uses the archive where it is there;
@@ -11,8 +11,6 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import pyarrow as pa
 
 from lib.errors import UserError
 
@@ -47,6 +45,7 @@ def run_job(options: str) -> None:
     Args:
         options: of Java.
     """
+    import pyarrow as pa
     from delta import DeltaTable
     from pyspark.sql import functions as F
 

@@ -76,7 +76,7 @@ class Demonstration:
         """A cluster and an Airflow that knows the DAG, until the context ends."""
         place = AirflowPlace(self.folder / "airflow", ROOT / "airflow_dags", free_port(), secrets.token_urlsafe(32))
         environment = place.environment() | {"CATMATCH_AIRFLOW": str(self.overlay), "SPARK_LOCAL_IP": "127.0.0.1"}
-        # Of every Java: each of some thirty stages starts three, and loading classes is most of what they do.
+        # Of every Java: each of some thirty stages starts three, and they spend much of their time on loading classes.
         environment["JDK_JAVA_OPTIONS"] = java_options()
         spark_class = ROOT / ".venv" / "bin" / "spark-class"
         with Started(self.folder / "logs", environment) as spark:
