@@ -6,7 +6,6 @@ from schemas.table import MONTH_CHECK, Table, WriteMode, column, month_column
 
 # `selfie`: the month's training learnt from another label (lib/training/selfie.py). `folds`: networks that have not
 # seen the row put it elsewhere (lib/review/label_audit.py).
-
 LABEL_DOUBTS = Table(
     name="label_doubts",
     row="one product of the month's window whose given label is doubted",
