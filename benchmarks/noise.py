@@ -118,7 +118,8 @@ def main() -> None:
         return
     full = given.rows >= ROWS and not given.overrides and len(given.seeds) >= len(SEEDS)
     figures = compared(runs)
-    finish("noise", figures, BAR, figures.pop("holds") if full else None, given.rows, given.seeds, [data / NAMES])
+    holds = figures.pop("holds")
+    finish("noise", figures, BAR, holds if full else None, given.rows, given.seeds, [data / NAMES])
 
 
 def shards_of(settings: Config) -> Artefact:

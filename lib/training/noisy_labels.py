@@ -129,6 +129,5 @@ def estimated_rate(logits: NDArray[Any], labels: NDArray[Any]) -> float:
     known = labels >= 0
     if not known.any():
         return 0.0
-    return float(num_label_issues(labels[known], softmax(logits[known]), estimation_method="off_diagonal")) / int(
-        known.sum()
-    )
+    wrong = num_label_issues(labels[known], softmax(logits[known]), estimation_method="off_diagonal")
+    return float(wrong) / int(known.sum())
