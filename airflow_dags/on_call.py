@@ -50,6 +50,11 @@ TASKS = {
         "Learns word vectors from the window's train names, on the driver.",
         "The driver's memory or disk; the corpus is streamed, the vocabulary must fit.",
     ),
+    "brands": (
+        "Builds the dictionary of brands from the brand fields and malls of the last months.",
+        "Memory of the Python workers, which each hold the dictionary: lower `brands.most`. May wait where the model "
+        "reads no brands (`shards.brand_length` 0).",
+    ),
     "normalize": (
         "Caps and weights the categories, and gives new leaves label ids, which are for ever.",
         "Never delete the table `labels` to get it green. A bad taxonomy is named by line: have it corrected.",

@@ -25,7 +25,9 @@ MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 MONTH = "{{ params.month or (partition_key or '')[:7] }}"
 
 OFFERS = ("market", "crawl", "ingest", "images", "image_features", "tokenize")
-LEARNING = ("vocabulary", "word2vec", "normalize", "shards", "train", "evaluate", "validation_set", "drift")
+LEARNING = (
+    "vocabulary", "word2vec", "brands", "normalize", "shards", "train", "evaluate", "validation_set", "drift"
+)  # fmt: skip
 
 # After tasks that may be red: the catalogue is labelled by the champion all the same.
 ALWAYS = TriggerRule.ALL_DONE

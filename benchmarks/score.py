@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from benchmarks.result import ROOT, finish
 from benchmarks.workers import say
@@ -44,12 +45,13 @@ from lib.artefact import ArtefactWriter
 from lib.config import Config, MarketSettings, ModelSettings, ScoreSettings, SparkSettings, Storage, TextSettings
 from lib.marketplace.names import Names
 from lib.marketplace.offers import market_of, settings_text
+from lib.scoring.batch import TOKEN_COLUMNS
 from lib.session import open_session
 from lib.text.grams import GRAMS_SCHEMA, grams
 from lib.text.normalize import normalize
 from lib.text.tokenizers import TokenizerSettings
 from lib.text.vocabulary import write_words
-from schemas.tokens import TOKENS
+from schemas.tokens import BRAND_FIELDS, TOKENS
 
 FULL_ROWS = 1_000_000
 CORES = 2
@@ -64,8 +66,9 @@ LONE_PART = 5
 SEEN = 20_000
 TEXT = TextSettings(tokenizer="whitespace")
 KEY = TokenizerSettings.of(TEXT).key
+BRANDLESS = pa.struct([(name, pa.string()) for name in BRAND_FIELDS])
 LENGTHS = {"name_length": 30, "category_length": 15, "gram_length": 128}
-COLUMNS = ["name", "name_tokens", "category_tokens"]
+COLUMNS = list(TOKEN_COLUMNS)
 LIMIT = 0.8
 BAR = "ratio >= 0.8 of the rows/s of two bare processes that map ids and call model.predict"
 
@@ -164,7 +167,7 @@ def predict_bare(model: str, file: str, heads: str, rows: int) -> None:
     import tensorflow as tf
 
     from lib.model.architecture import MAIN_HEAD
-    from lib.scoring.predictor import shared_predictor
+    from lib.scoring.predictor import Texts, shared_predictor
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -174,8 +177,8 @@ def predict_bare(model: str, file: str, heads: str, rows: int) -> None:
         network = keras.Model(network.inputs, network.output[MAIN_HEAD])
 
     def predict(batch: pa.RecordBatch) -> int:
-        names, tokens, categories = (batch.column(name) for name in COLUMNS)
-        network.predict(predictor.ids(names.to_pylist(), tokens, categories), batch_size=BATCH, verbose=0)
+        names, *lists = (batch.column(name) for name in COLUMNS)
+        network.predict(predictor.ids(Texts(names.to_pylist(), *lists)), batch_size=BATCH, verbose=0)
         return int(batch.num_rows)
 
     predict(next(_batches(file)).slice(0, BATCH))
@@ -247,11 +250,12 @@ def write_tokens(spark: SparkSession, config: Config, month: str, rows: int) -> 
                 pa.array(made),
                 pa.array([name.split() for name in made], pa.list_(pa.string())),
                 pa.array([category.split() for category in categories], pa.list_(pa.string())),
+                pa.array([dict.fromkeys(BRAND_FIELDS)] * len(slots), BRANDLESS),
             ]
             yield pa.RecordBatch.from_arrays(columns, names=["product_id", *COLUMNS])
 
-    struct = "product_id string, name string, name_tokens array<string>, category_tokens array<string>"
-    made = spark.range(rows).mapInArrow(tokens, struct)
+    columns = [TOKENS.struct[name] for name in ("product_id", *COLUMNS)]
+    made = spark.range(rows).mapInArrow(tokens, StructType(columns))
     constants = {
         "month": F.lit(month), "batch": F.lit(f"{month}-01"), "split": F.lit("test"), "tokenizer_key": F.lit(KEY),
         "cat_id": F.lit(None).cast("string"),

@@ -54,10 +54,11 @@ def main(configuration: Path, shards: Path, checkpoints: Path) -> None:
     config, place = Config.model_validate_json(configuration.read_text()), cluster.of_environment()
     made = artefact.load(shards)
     architecture = Architecture.of_shards(made.facts, config.model)
+    row_ids = config.train.noise.method == "selfie"
     work = Watched(
         config.train,
         architecture,
-        lambda seed: ShardsFeed(made, architecture, config.train.batch_size, seed, config.feed, place),
+        lambda seed: ShardsFeed(made, architecture, config.train.batch_size, seed, config.feed, place, row_ids),
         checkpoints=checkpoints,
         saving=config.checkpoint,
         cluster=place,

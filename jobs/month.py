@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from jobs import (
+    brands,
     crawl,
     drift,
     evaluate,
@@ -39,7 +40,7 @@ from lib.session import open_session
 LOG = logging.getLogger(__name__)
 Run = Callable[[SparkSession, Config, str, bool], Manifest]
 TEXT: tuple[Run, ...] = (tokenize.run, vocabulary.run)
-LEARN: tuple[Run, ...] = (word2vec.run, normalize.run, shards.run)
+LEARN: tuple[Run, ...] = (word2vec.run, brands.run, normalize.run, shards.run)
 
 
 def run_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:

@@ -27,7 +27,7 @@ else:
     from schemas.products import PRODUCTS
     from schemas.tokens import TOKENS
 
-    STAGE = Stage("tokenize", revision=1, config_keys=("text",))
+    STAGE = Stage("tokenize", revision=2, config_keys=("text",))
 
     def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
         """Write the month's tokens: one row for the latest row of each product."""

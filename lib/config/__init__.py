@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from pydantic_core import to_jsonable_python
 
 from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
+from lib.config.brands import BrandsSettings
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.drift import DriftSettings
 from lib.config.images import BackboneName, BackboneSettings, ImageFeaturesSettings, ImagesSettings
@@ -28,9 +29,9 @@ from lib.config.routing import RoutingSettings
 from lib.errors import UserError
 
 __all__ = [
-    "ApiSettings", "BackboneName", "BackboneSettings", "CrawlSettings", "DriftSettings", "HostSettings",
-    "ImageFeaturesSettings", "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind", "PromoteSettings",
-    "ReviewSettings", "RoutingSettings", "Seconds", "SiteFaults", "SiteSettings",
+    "ApiSettings", "BackboneName", "BackboneSettings", "BrandsSettings", "CrawlSettings", "DriftSettings",
+    "HostSettings", "ImageFeaturesSettings", "ImagesSettings", "Mall", "MarketSettings", "Month", "PageKind",
+    "PromoteSettings", "ReviewSettings", "RoutingSettings", "Seconds", "SiteFaults", "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
@@ -105,6 +106,10 @@ class ReportSettings(Settings):
 class ModelSettings(Settings):
     """The network (lib/model/build.py); names follow the published system's tuning."""
 
+    features: list[Literal["prod_nm", "cat", "brand"]] = Field(
+        default=["prod_nm", "cat", "brand"], min_length=1, max_length=3,
+        description="texts that it reads (R1), brands where shards.brand_length says that rows hold them",
+    )  # fmt: skip
     text_branch: Literal["grams", "grams_and_words", "textcnn"] = Field(
         default="grams", description="textcnn is the published model; grams win on short noisy names"
     )
@@ -455,6 +460,9 @@ class ShardsSettings(Settings):
         default=15, description="token ids of a mall category"
     )
     gram_length: Annotated[int, Field(ge=1, le=4000)] = Field(default=128, description="character grams of a name")
+    brand_length: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=0, description="brand ids of an offer: the given one, and those found in its name; 0: none"
+    )
     file_multiple: Positive = Field(
         default=4, description="files of a split are a multiple of it: so many workers can share them"
     )
@@ -526,6 +534,7 @@ class Config(Settings):
     train: TrainSettings = TrainSettings()
     registry: RegistrySettings = RegistrySettings()
     categories: CategoriesSettings = CategoriesSettings()
+    brands: BrandsSettings = BrandsSettings()
     shards: ShardsSettings = ShardsSettings()
     feed: FeedSettings = FeedSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()

@@ -22,7 +22,7 @@ class Sample:
     Attributes:
         product_ids: which products.
         names: normalised names.
-        name_tokens, category_tokens: lists of tokens.
+        name_tokens, category_tokens, brand_fields: as `tokens` has them.
         cat_ids: given labels.
         true_cat_ids: what the market made each offer from; None outside the embedded market.
         rows_of: how many test rows the month has.
@@ -31,8 +31,9 @@ class Sample:
 
     product_ids: Texts
     names: Texts
-    name_tokens: Texts
-    category_tokens: Texts
+    name_tokens: pa.ListArray
+    category_tokens: pa.ListArray
+    brand_fields: pa.StructArray
     cat_ids: Texts
     true_cat_ids: Texts | None
     rows_of: int
@@ -64,21 +65,23 @@ def draw(tokens: DataFrame, truth: DataFrame | None, rows: int) -> Sample:
         true = truth.select("product_id", F.col("cat_id").alias("true_cat_id"))
         test = test.join(true, on="product_id", how="left")
     pictures = [name for name in test.columns if name == "picture"]
-    wanted = test.select(
-        "product_id", "name", "name_tokens", "category_tokens", "cat_id", "true_cat_id", *pictures
-    )  # fmt: skip
-    taken = _first(wanted, rows).toArrow()
-    columns = {name: taken.column(name).to_pandas().to_numpy() for name in taken.column_names if name not in pictures}
+    lists = ["name_tokens", "category_tokens", "brand_fields", *pictures]
+    taken = _first(test.select("product_id", "name", "cat_id", "true_cat_id", *lists), rows).toArrow()
+    columns = {
+        name: column.combine_chunks() if name in lists else column.to_pandas().to_numpy()
+        for name, column in zip(taken.column_names, taken.columns, strict=True)
+    }
     known = truth is not None and len(taken) > 0 and taken.column("true_cat_id").null_count == 0
     return Sample(
         columns["product_id"],
         columns["name"],
         columns["name_tokens"],
         columns["category_tokens"],
+        columns["brand_fields"],
         columns["cat_id"],
         columns["true_cat_id"] if known else None,
         test.count() if len(taken) == rows else len(taken),
-        taken.column("picture").combine_chunks() if pictures else None,
+        columns["picture"] if pictures else None,
     )
 
 

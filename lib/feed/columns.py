@@ -20,7 +20,13 @@ from lib.shards.row import ABSENT, ALL_FIELDS, lengths
 # Footers are small; reading them side by side hides a slow disk.
 FOOTER_THREADS = 8
 # Column of ids -> the smallest, and the fact that says how many there are from 0 on.
-IDS = {"name_ids": (0, "words"), "cat_ids": (0, "words"), "gram_ids": (0, "grams"), "label": (ABSENT, "classes")}
+IDS = {
+    "name_ids": (0, "words"),
+    "cat_ids": (0, "words"),
+    "gram_ids": (0, "grams"),
+    "brand_ids": (0, "brands"),
+    "label": (ABSENT, "classes"),
+}
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -42,7 +48,7 @@ class Expected:
     def of(columns: Sequence[str], facts: Mapping[str, Any]) -> "Expected":
         """By the facts of a shards artefact."""
         widths = {name: width for name, width in lengths(facts).items() if name in columns}
-        ids = {name: (low, int(facts[size]) - 1) for name, (low, size) in IDS.items()}
+        ids = {name: (low, int(facts[size]) - 1) for name, (low, size) in IDS.items() if name in columns}
         floats = {"weight": (0, LARGEST), "gram_weights": (0, LARGEST), "image_features": (-LARGEST, LARGEST)}
         return Expected(columns, widths, {**ids, **floats})
 

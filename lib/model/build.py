@@ -1,11 +1,12 @@
-"""The multimodal multitask model: name, mall category and picture in, logits of four heads out.
+"""The multimodal multitask model: name, mall category, brands and picture in, logits of four heads out.
 
 `textcnn` is the published model: embedding, filters of several widths, max-over-time pooling, dropout, dense, softmax.
 `grams` and `grams_and_words` read the name as a bag of character grams, which wins on short noisy names, without or
 with the TextCNN beside it: gram vectors through a hidden layer and straight to the classes, and (`margin`) a number for
 each gram and class, trained one class against the rest and added to the softmax's log probabilities at the end. The
 picture comes as a backbone's features, or as it is for a backbone within the model (lib/images/backbones.py); a row
-without one has zeros in its place and adds nothing to `output`. A model may have several such networks, trained apart
+without one has zeros in its place and adds nothing to `output`. Brands have ids of their own
+(lib/categories/brand_names.py) and no head. A model may have several such networks, trained apart
 (`ensemble`).
 """
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from lib.config import BackboneSettings
 from lib.images.backbones import network, trainable_from
 from lib.model.architecture import (
+    BRAND_INPUT,
     CATEGORY_INPUT,
     GRAM_WEIGHTS_INPUT,
     GRAMS_INPUT,
@@ -98,23 +100,25 @@ def networks(
             random ones where None.
         weights: of a backbone within the model, as backbone.weights of the configuration.
     """
-    inputs = _inputs(architecture)
+    inputs, reads = _inputs(architecture), architecture.reads
     words = _word_table(architecture, embedding)
-    category = _text("category", inputs[CATEGORY_INPUT], words, architecture)
     grams = _Grams([], None)
     of_name: list[Any] = []
-    if architecture.settings.text_branch != "grams":
+    if reads("prod_nm") and architecture.settings.text_branch != "grams":
         of_name.append(_text("name", inputs[NAME_INPUT], words, architecture))
-    if architecture.settings.text_branch != "textcnn":
+    if reads("prod_nm") and architecture.settings.text_branch != "textcnn":
         grams = _grams(inputs[GRAMS_INPUT], inputs[GRAM_WEIGHTS_INPUT], architecture)
         of_name.extend(grams.features)
+    of_category = [_text("category", inputs[CATEGORY_INPUT], words, architecture)] if reads("cat") else []
+    of_brand = [_brand(inputs[BRAND_INPUT], architecture)] if architecture.brand is not None else []
     of_image = _image(inputs[IMAGE_INPUT], architecture, weights) if architecture.picture is not None else []
-    heads = {
-        "text_prod_output": _head("text_prod_output", of_name, architecture),
-        "text_cat_output": _head("text_cat_output", [category], architecture),
-        **({IMAGE_HEAD: _head(IMAGE_HEAD, of_image, architecture)} if of_image else {}),
-        "output": _head("output", [*of_name, category, *of_image], architecture),
+    features = {
+        "text_prod_output": of_name,
+        "text_cat_output": of_category,
+        IMAGE_HEAD: of_image,
+        "output": [*of_name, *of_category, *of_brand, *of_image],
     }
+    heads = {head: _head(head, features[head], architecture) for head in architecture.heads}
     return _with_margins(inputs, heads, _margins(grams.sums, of_image, architecture), architecture)
 
 
@@ -148,12 +152,13 @@ def _with_margins(
 
 def _inputs(architecture: Architecture) -> dict[str, Any]:
     grams = (architecture.gram_length,)
-    picture = architecture.picture
+    brand, picture = architecture.brand, architecture.picture
     return {
         NAME_INPUT: keras.Input((architecture.name_length,), dtype="int32", name=NAME_INPUT),
         CATEGORY_INPUT: keras.Input((architecture.category_length,), dtype="int32", name=CATEGORY_INPUT),
         GRAMS_INPUT: keras.Input(grams, dtype="int32", name=GRAMS_INPUT),
         GRAM_WEIGHTS_INPUT: keras.Input(grams, dtype="float32", name=GRAM_WEIGHTS_INPUT),
+        **({BRAND_INPUT: keras.Input((brand.length,), dtype="int32", name=BRAND_INPUT)} if brand is not None else {}),
         **({IMAGE_INPUT: _image_input(picture)} if picture is not None else {}),
     }
 
@@ -183,6 +188,16 @@ def _text(name: str, ids: Tensor, words: Lookup, architecture: Architecture) -> 
     cnn = TextCNN(settings.widths, settings.filters, settings.cnn_activation, name=f"{name}_cnn")
     pooled = keras.layers.Dropout(settings.cnn_dropout, name=f"{name}_cnn_dropout")(cnn((vectors, ids)))
     return _dense(name, pooled, settings.fcl_dim, settings.fcl_dropout, architecture)
+
+
+def _brand(ids: Tensor, architecture: Architecture) -> Tensor:
+    """[batch, fcl_dim]; the given brand and each of those found have a part of the layer's weights of their own."""
+    settings, brand = architecture.settings, architecture.brand
+    assert brand is not None
+    vectors = Lookup(brand.brands, settings.embedding_size, name="brand_table")(ids)
+    dropped = keras.layers.Dropout(settings.embedding_dropout, name="brand_embedding_dropout")(vectors)
+    flat = keras.layers.Flatten(name="brand_vectors")(dropped)
+    return _dense("brand", flat, settings.fcl_dim, settings.fcl_dropout, architecture)
 
 
 def _grams(ids: Tensor, weights: Tensor, architecture: Architecture) -> _Grams:

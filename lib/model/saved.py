@@ -15,6 +15,7 @@ import keras
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact
+from lib.categories.brand_names import BRANDS_FILE, BrandDictionary
 from lib.errors import UserError
 from lib.model.architecture import Architecture
 from lib.model.build import build
@@ -55,6 +56,7 @@ class SavedModel:
     Attributes:
         model: with its weights; a dict of inputs to a dict of logits (`lib.model.build`).
         words, grams: how names become its inputs.
+        brands: how brand fields and names do; None for a model that reads no brands.
         label_map: dense label -> {"label", "label_id", "cat_id", "path"}.
         artefact: where it was read from.
         architecture, temperature, tokenizer, facts: as in `Description`.
@@ -64,6 +66,7 @@ class SavedModel:
     architecture: Architecture
     words: Vocabulary
     grams: GramVocabulary
+    brands: BrandDictionary | None
     label_map: list[dict[str, Any]]
     temperature: float
     tokenizer: dict[str, Any]
@@ -83,10 +86,13 @@ def load(folder: Path | str) -> SavedModel:
     described = describe(found)
     label_map = _json(found, LABEL_MAP)
     words, grams = Vocabulary.read(found.path(WORDS)), GramVocabulary.read(found.path(GRAMS))
-    _check_sizes(found, described.architecture, words, grams, label_map)
+    brands = BrandDictionary.read(found.path(BRANDS_FILE)) if described.architecture.brand is not None else None
+    _check_sizes(found, described.architecture, words, grams, brands, label_map)
     model = build(described.architecture)
     _load_weights(model, found.path(WEIGHTS))
-    return SavedModel(model, words=words, grams=grams, label_map=label_map, artefact=found, **vars(described))
+    return SavedModel(
+        model, words=words, grams=grams, brands=brands, label_map=label_map, artefact=found, **vars(described)
+    )
 
 
 def check_is_model(found: Artefact) -> None:
@@ -143,6 +149,7 @@ def _check_sizes(
     architecture: Architecture,
     words: Vocabulary,
     grams: GramVocabulary,
+    brands: BrandDictionary | None,
     label_map: list[Any],
 ) -> None:
     sizes = {
@@ -150,6 +157,8 @@ def _check_sizes(
         GRAMS: (grams.size, architecture.grams),
         LABEL_MAP: (len(label_map), architecture.classes),
     }
+    if brands is not None and architecture.brand is not None:
+        sizes[BRANDS_FILE] = (brands.size, architecture.brand.brands)
     for name, (has, expected) in sizes.items():
         if has != expected:
             raise UserError(

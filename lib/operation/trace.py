@@ -169,7 +169,8 @@ class _Tracer:
         self.left[made.content] = f"shards of {made.month}"
         months = [str(month) for month in made.facts.get("months", [made.month])]
         offers = self._offers(months)
-        parts = [self.artefact(made.facts.get(kind), kind) for kind in ("vocabulary", "word2vec")]
+        made_with = {"vocabulary": "vocabulary", "word2vec": "word2vec", "brands": "brand_dictionary"}
+        parts = [self.artefact(made.facts.get(fact), kind) for kind, fact in made_with.items()]
         parts += [self._distribution(made.month), self.stage("shards", made.month, artefact=made), *offers]
         facts = {"months": months, "content": made.content, "rows": made.facts.get("exits")}
         return Node(title, facts, [part for part in parts if part is not None])

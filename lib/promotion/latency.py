@@ -12,6 +12,7 @@ from lib.evaluation.sample import Sample, draw
 from lib.scoring.chosen import Chosen
 from lib.scoring.pictures import with_pictures
 from lib.scoring.predictor import Predictor, shared_predictor
+from lib.scoring.recorded import texts_of
 from schemas.tokens import TOKENS
 
 
@@ -61,11 +62,7 @@ def _call(predictor: Predictor, sample: Sample) -> Callable[[], object]:
     def answer() -> None:
         step = predictor.rows_at_once(max(len(sample), 1))
         for start in range(0, len(sample), step):
-            piece = slice(start, start + step)
             shown = None if sample.pictures is None else sample.pictures.slice(start, step)
-            names, tokens, categories = (
-                list(column[piece]) for column in (sample.names, sample.name_tokens, sample.category_tokens)
-            )
-            predictor.main_logits(predictor.vectorised(names, tokens, categories, shown))
+            predictor.main_logits(predictor.vectorised(texts_of(sample).slice(start, step), shown))
 
     return answer

@@ -143,6 +143,21 @@ def funnel(facts: MonthFacts) -> list[dict[str, Any]]:
     ]
 
 
+def brands(facts: MonthFacts) -> list[dict[str, Any]]:
+    """By side of the split, how many offers say their brand, how many more names say it, and how often both agree."""
+    fill = facts.facts("brands").get("fill", {})
+    return [
+        {
+            "split": split,
+            "rows": one["rows"],
+            "shares": [one[name] / max(one["rows"], 1) for name in ("given", "found", "either")],
+            "judged": one["judged"],
+            "precision": one["agreed"] / one["judged"] if one["judged"] else None,
+        }
+        for split, one in fill.items()
+    ]
+
+
 def distribution(counts: Sequence[CategoryCount]) -> dict[str, Any]:
     """The rank curve before and after normalisation, on logarithmic axes (R10)."""
     if not counts:

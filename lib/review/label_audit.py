@@ -94,14 +94,18 @@ def audit(work: Work, folds: NDArray[np.uint8], place: Path) -> int:
     """
     found = 0
     with pq.ParquetWriter(place, DOUBTED) as writer:
-        for fold in np.unique(folds).tolist():
-            LOG.info("training without fold %d of %d", fold + 1, int(folds.max()) + 1)
-            feed = work.feed(work.settings.seed)
-            trained = train(replace(work, feed=partial(_without, work, folds, fold)))
-            for table in _doubted(_asked(trained.model, feed, folds, fold)):
-                found += table.num_rows
-                writer.write_table(table)
+        for table in _doubted(unseen_answers(work, folds)):
+            found += table.num_rows
+            writer.write_table(table)
     return found
+
+
+def unseen_answers(work: Work, folds: NDArray[np.uint8]) -> Iterator[tuple[Any, Any, Any]]:
+    """row_ids, given labels and logits of all train rows, in batches, of networks that were trained without them."""
+    for fold in np.unique(folds).tolist():
+        LOG.info("training without fold %d of %d", fold + 1, int(folds.max()) + 1)
+        trained = train(replace(work, feed=partial(_without, work, folds, fold)))
+        yield from _asked(trained.model, work.feed(work.settings.seed), folds, fold)
 
 
 def doubts(logits: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from lib.config import TextSettings
 from lib.errors import UserError
-from lib.scoring.predictor import Predictor, token_lists, worker_predictor
+from lib.scoring.predictor import Predictor, Texts, token_lists, worker_predictor
 from lib.scoring.thresholds import routed
 from lib.text.normalize import normalize
 from lib.text.tokenizers import Tokenizer, TokenizerSettings
@@ -25,8 +25,8 @@ from lib.text.tokenizers import load as load_tokenizer
 from schemas.predictions import PREDICTIONS
 
 Batches = Iterable[pa.RecordBatch]
-TOKEN_COLUMNS = ("name", "name_tokens", "category_tokens")
-TEXT_COLUMNS = ("name", "category")
+TOKEN_COLUMNS = ("name", "name_tokens", "category_tokens", "brand_fields")
+TEXT_COLUMNS = ("name", "category", "brand_fields")
 # Features or JPEG, whichever the model takes; where rows have it (lib/scoring/pictures.py).
 PICTURE = "picture"
 # Malls have few categories: most rows repeat one that was just tokenized.
@@ -64,8 +64,8 @@ class Scorer:
         return wanted.mapInArrow(_mapper(self, tuple(kept), _token_columns), _schema(wanted, kept))
 
     def score_texts(self, rows: DataFrame, kept: Sequence[str]) -> DataFrame:
-        """Label rows that have TEXT_COLUMNS: a name and a mall category (may be null), both as the mall wrote them;
-        and perhaps PICTURE.
+        """Label rows that have TEXT_COLUMNS: a name and a mall category (may be null), both as the mall wrote them, and
+        brand fields as `tokens` has them; and perhaps PICTURE.
 
         Returns:
             The columns `kept`, then ANSWER.
@@ -89,20 +89,16 @@ class Answers:
     entropy: NDArray[np.float32]
 
 
-# Normalised names, their tokens, tokens of the mall's category.
-Texts = tuple[list[str], pa.ListArray, pa.ListArray]
-
-
 def answers(predictor: Predictor, texts: Texts, pictures: pa.Array | None, batch_size: int) -> Answers:
     """Label rows, `batch_size` at a time.
 
     Args:
         pictures: as `Predictor.with_pictures` takes them.
     """
-    ids = predictor.ids(*texts)
+    ids = predictor.ids(texts)
     parts = []
     step = predictor.rows_at_once(batch_size)
-    for start in range(0, len(texts[0]), step):
+    for start in range(0, len(texts), step):
         piece = {name: values[start : start + step] for name, values in ids.items()}
         seen = None if pictures is None else pictures.slice(start, step)
         parts.append(predictor.answers(predictor.with_pictures(piece, seen)))
@@ -159,8 +155,8 @@ def _mapper(
 
 
 def _token_columns(_: Predictor, batch: pa.RecordBatch) -> Texts:
-    names, tokens, categories = (batch.column(name) for name in TOKEN_COLUMNS)
-    return names.to_pylist(), tokens, categories
+    names, *lists = (batch.column(name) for name in TOKEN_COLUMNS)
+    return Texts(names.to_pylist(), *lists)
 
 
 def _tokenized(predictor: Predictor, batch: pa.RecordBatch) -> Texts:
@@ -170,7 +166,8 @@ def _tokenized(predictor: Predictor, batch: pa.RecordBatch) -> Texts:
     names = [normalize(name, length) for name in batch.column("name").to_pylist()]
     remembered = lru_cache(maxsize=REMEMBERED_CATEGORIES)(lambda text: analyse(normalize(text, length)))
     categories = [remembered(category) for category in batch.column("category").to_pylist()]
-    return names, token_lists([analyse(name) for name in names]), token_lists(categories)
+    tokens = token_lists([analyse(name) for name in names])
+    return Texts(names, tokens, token_lists(categories), batch.column("brand_fields"))
 
 
 def _columns(predictor: Predictor, said: Answers) -> dict[str, pa.Array]:

@@ -21,7 +21,7 @@ from lib.scoring.batch import ANSWER
 from lib.scoring.chosen import Chosen
 from lib.scoring.pictures import with_pictures
 from lib.sources.latest import latest_products
-from lib.text.tokens import MALL_LEVELS
+from lib.text.tokens import MALL_LEVELS, brand_fields
 from schemas.predictions import AUTOMATIC, PREDICTIONS, REVIEW
 from schemas.products import PRODUCTS
 from schemas.tokens import TOKENS
@@ -152,7 +152,11 @@ def _texts(spark: SparkSession, warehouse: str, month: str, chosen: Chosen) -> D
     chosen.check_tokenizer()
     products = latest_products(tables.read_month(spark, warehouse, PRODUCTS, month))
     return products.select(
-        "batch", "product_id", F.col("prod_nm").alias("name"), F.concat_ws(" ", *MALL_LEVELS).alias("category")
+        "batch",
+        "product_id",
+        F.col("prod_nm").alias("name"),
+        F.concat_ws(" ", *MALL_LEVELS).alias("category"),
+        brand_fields(chosen.max_length).alias("brand_fields"),
     )
 
 

@@ -14,19 +14,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lib.errors import UserError
 from lib.scoring.chosen import Chosen
-from lib.text.normalize import normalize
+from lib.text.tokens import MALL_LEVELS, brand_fields, normalized
+from schemas.tokens import BRAND_FIELDS
 
 Format = Literal["csv", "parquet"]
-FIELDS = ("product_id", "prod_nm", "mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
-LEVELS = FIELDS[2:]
+FIELDS = ("product_id", "prod_nm", *MALL_LEVELS, *BRAND_FIELDS)
 MALFORMED = "_malformed"
 NUMBER = "_number"
 # Characters of a path that Spark reads as a pattern, or not at all.
@@ -119,7 +117,7 @@ def label_file(spark: SparkSession, names: NamesFile, chosen: Chosen, output: Pa
         raise UserError(f"--output {output} exists and is not empty; name a new folder or remove it")
     chosen.check_tokenizer()
     records = read(spark, names)
-    cleaned = _normalized(F.col("prod_nm"), chosen.max_length)
+    cleaned = normalized(F.col("prod_nm"), chosen.max_length)
     reasons = (
         F.when(F.col(MALFORMED).isNotNull(), F.lit("malformed"))
         .when(F.contains(F.col("prod_nm"), F.lit(REPLACEMENT)), F.lit("undecodable"))
@@ -129,7 +127,8 @@ def label_file(spark: SparkSession, names: NamesFile, chosen: Chosen, output: Pa
     wanted = judged.where(F.col("reason").isNull()).select(
         "product_id",
         F.col("prod_nm").alias("name"),
-        F.concat_ws(" ", *LEVELS).alias("category"),
+        F.concat_ws(" ", *MALL_LEVELS).alias("category"),
+        brand_fields(chosen.max_length).alias("brand_fields"),
     )
     rejected = judged.where(F.col("reason").isNotNull()).select(
         "product_id", F.coalesce(MALFORMED, "prod_nm").alias("raw"), "reason"
@@ -297,11 +296,3 @@ def _first_lines(path: Path, count: int) -> list[str]:
         raise UserError(
             f"--input {path} is not UTF-8; convert it first, for instance with iconv -f cp949 -t utf-8"
         ) from None
-
-
-def _normalized(text: Column, max_length: int) -> Column:
-    def cleaned(names: pd.Series) -> pd.Series:
-        return names.map(lambda name: normalize(name, max_length))
-
-    applied: Column = pandas_udf(cleaned, StringType())(text)  # type: ignore[call-overload]
-    return applied

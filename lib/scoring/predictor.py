@@ -1,6 +1,7 @@
 """A saved model as a function from rows of ids to logits, and from names to rows of ids."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from lib.categories.brand_names import brands_of
 from lib.errors import UserError
 from lib.evaluation.record import TOP
 from lib.images.pixels import pixels
@@ -17,6 +19,32 @@ from lib.model.saved import SavedModel, load
 from lib.shards.row import feature_matrix
 
 Arrays = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of some rows, columns of equal length.
+
+    Attributes:
+        names: normalised.
+        name_tokens, category_tokens: lists of tokens, none null.
+        brand_fields: as `tokens` has them.
+    """
+
+    names: Sequence[str]
+    name_tokens: pa.ListArray
+    category_tokens: pa.ListArray
+    brand_fields: pa.StructArray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def slice(self, start: int, rows: int) -> "Texts":
+        """Some of the rows."""
+        lists = (self.name_tokens, self.category_tokens, self.brand_fields)
+        return Texts(self.names[start : start + rows], *(one.slice(start, rows) for one in lists))
+
+
 # Scoring with two models at a time is the most a process does.
 KEPT_MODELS = 2
 # Pictures that a backbone within the model sees at once: its first layers make some 10 MB of each.
@@ -91,36 +119,29 @@ class Predictor:
         missing = ((0, 0), (0, TOP - top.shape[1]))
         return np.pad(top, missing, constant_values=-1), np.pad(probability, missing), entropy
 
-    def ids(self, names: Sequence[str], name_tokens: pa.ListArray, category_tokens: pa.ListArray) -> Arrays:
-        """The model's inputs but for the picture: the ids that the shards hold for training.
-
-        Args:
-            names, name_tokens, category_tokens: normalised names, and tokens.
-        """
+    def ids(self, texts: Texts) -> Arrays:
+        """The model's inputs but for the picture: the ids that the shards hold for training."""
         lengths, words = self._lengths(), self.saved.words
-        gram_ids, gram_weights = self.saved.grams.matrices(names, lengths["gram_ids"])
+        gram_ids, gram_weights = self.saved.grams.matrices(texts.names, lengths["gram_ids"])
         found = {
-            "name_ids": words.matrix(name_tokens, lengths["name_ids"]),
-            "cat_ids": words.matrix(category_tokens, lengths["cat_ids"]),
+            "name_ids": words.matrix(texts.name_tokens, lengths["name_ids"]),
+            "cat_ids": words.matrix(texts.category_tokens, lengths["cat_ids"]),
             "gram_ids": gram_ids,
             "gram_weights": gram_weights,
         }
+        if self.saved.brands is not None:
+            rows = zip(brands_of(texts.brand_fields), texts.names, strict=True)
+            vectors = [self.saved.brands.vector(fields, name, lengths["brand_ids"]) for fields, name in rows]
+            found["brand_ids"] = np.array(vectors, np.int32).reshape(len(texts), -1)
         return {INPUT_OF_COLUMN[column]: values for column, values in found.items()}
 
-    def vectorised(
-        self,
-        names: Sequence[str],
-        name_tokens: Sequence[Sequence[str]],
-        category_tokens: Sequence[Sequence[str]],
-        pictures: pa.Array | None = None,
-    ) -> Arrays:
+    def vectorised(self, texts: Texts, pictures: pa.Array | None = None) -> Arrays:
         """All of the model's inputs.
 
         Args:
-            names, name_tokens, category_tokens: normalised names, and tokens.
             pictures: as `with_pictures` takes them.
         """
-        return self.with_pictures(self.ids(names, token_lists(name_tokens), token_lists(category_tokens)), pictures)
+        return self.with_pictures(self.ids(texts), pictures)
 
     def with_pictures(self, ids: Arrays, pictures: pa.Array | None) -> Arrays:
         """`ids` and the picture, for a model that sees it.
@@ -152,11 +173,13 @@ class Predictor:
 
     def _lengths(self) -> dict[str, int]:
         sizes = self.saved.architecture
+        brand = {} if sizes.brand is None else {"brand_ids": sizes.brand.length}
         return {
             "name_ids": sizes.name_length,
             "cat_ids": sizes.category_length,
             "gram_ids": sizes.gram_length,
             "gram_weights": sizes.gram_length,
+            **brand,
         }
 
 

@@ -14,7 +14,7 @@ from lib.evaluation.sample import Sample
 from lib.feed.reader import batches, read_ahead
 from lib.model.architecture import IMAGE_INPUT, MAIN_HEAD
 from lib.model.layers.present import present
-from lib.scoring.predictor import Arrays, Predictor
+from lib.scoring.predictor import Arrays, Predictor, Texts
 
 Logits = dict[str, NDArray[np.float32]]
 Pictured = NDArray[np.bool_] | None
@@ -55,17 +55,17 @@ def on_names(
     def answered() -> Iterator[Recorded]:
         step = predictor.rows_at_once(batch_size)
         for start in range(0, len(sample), step):
-            piece = slice(start, start + step)
-            inputs = predictor.vectorised(
-                list(sample.names[piece]),
-                list(sample.name_tokens[piece]),
-                list(sample.category_tokens[piece]),
-                None if sample.pictures is None else sample.pictures.slice(start, step),
-            )
+            pictures = None if sample.pictures is None else sample.pictures.slice(start, step)
+            inputs = predictor.vectorised(texts_of(sample).slice(start, step), pictures)
             logits, pictured = _answer(predictor, inputs)
-            yield logits, labels[piece], None, pictured
+            yield logits, labels[start : start + step], None, pictured
 
     return record(answered(), hierarchy, _temperatures(predictor))
+
+
+def texts_of(sample: Sample) -> Texts:
+    """What a model reads of sampled rows."""
+    return Texts(sample.names.tolist(), sample.name_tokens, sample.category_tokens, sample.brand_fields)
 
 
 def _answer(predictor: Predictor, inputs: Arrays) -> tuple[Logits, Pictured]:

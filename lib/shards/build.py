@@ -21,7 +21,7 @@ from lib.config import ShardsSettings
 from lib.errors import UserError
 from lib.shards import cuts
 from lib.shards.cuts import File
-from lib.shards.encode import COLUMNS, WRITTEN, Encoding, write_files
+from lib.shards.encode import WRITTEN, Encoding, write_files
 from lib.shards.label_map import LabelMap, label_map
 from lib.shards.row import ABSENT, IMAGE_COLUMNS, LEVELS, SPLITS, row_bytes
 
@@ -151,7 +151,7 @@ def _write(
 ) -> list[Row]:
     folder = writer.folder.resolve() / f"run-{writer.run}"
     pictures = [IMAGE_COLUMNS[encoding.picture["kind"]]] if encoding.picture is not None else []
-    located = cuts.assign(rows, files).select(*COLUMNS, *pictures)
+    located = cuts.assign(rows, files).select(*encoding.columns, *pictures)
     written = located.mapInArrow(write_files(encoding, files, str(folder), compression), WRITTEN).collect()
     found = {row.file: row for row in written}
     for index, file in enumerate(files):

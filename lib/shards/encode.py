@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lib.categories.brand_names import BrandDictionary, brands_of
 from lib.shards.cuts import File
 from lib.shards.row import feature_matrix, lengths, list_array, row_schema
 from lib.text.grams import GramVocabulary
@@ -20,7 +21,7 @@ from lib.text.vocabulary import Vocabulary
 
 # Pages of 1 MiB, the default, take a tenth longer to read; nobody reads a part of a row group.
 PAGE_BYTES = 16 << 20
-# What `write_files` needs of each row, beside the picture.
+# What `write_files` needs of each row, beside the picture and the brand.
 COLUMNS = ("file", "name", "name_tokens", "category_tokens", "label", "level_labels", "weight", "product_id")
 WRITTEN = "file int, path string, rows bigint, names_cut bigint, grams_cut bigint"
 
@@ -33,6 +34,8 @@ class Encoding:
         words, grams: paths of words.parquet and grams.parquet, readable from every worker.
         name_length, category_length, gram_length: length of each list.
         picture: what rows hold of the picture, as the artefact's fact of that name; None for nothing.
+        brands: path of brands.parquet; None where rows hold no brands.
+        brand_length: length of their list.
     """
 
     words: str
@@ -41,10 +44,18 @@ class Encoding:
     category_length: int
     gram_length: int
     picture: Mapping[str, Any] | None = None
+    brands: str | None = None
+    brand_length: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What `write_files` needs of each row, beside the picture."""
+        return (*COLUMNS, *(["brand_fields"] if self.brands is not None else []))
 
     def facts(self) -> dict[str, Any]:
         """What readers of the rows must know."""
-        lengths = {name: getattr(self, name) for name in ("name_length", "category_length", "gram_length")}
+        names = ("name_length", "category_length", "gram_length", "brand_length")
+        lengths = {name: getattr(self, name) for name in names}
         return {**lengths, "picture": dict(self.picture) if self.picture is not None else None}
 
 
@@ -104,6 +115,8 @@ def encode(batch: pa.RecordBatch, encoding: Encoding, row_id: int, cut: Cut) -> 
         "gram_weights": _matrix([weights for _, weights, _ in vectors], np.float32),
         "level_labels": _matrix(batch.column("level_labels").to_pylist(), np.int32),
     }
+    if encoding.brands is not None:
+        columns["brand_ids"] = _brand_ids(batch, brand_dictionary(encoding.brands), encoding.brand_length)
     if "image_features" in schema.names:
         columns["image_features"] = feature_matrix(
             batch.column("image_features"), lengths(encoding.facts())["image_features"]
@@ -120,6 +133,12 @@ def encode(batch: pa.RecordBatch, encoding: Encoding, row_id: int, cut: Cut) -> 
 def vocabularies(words: str, grams: str) -> tuple[Vocabulary, GramVocabulary]:
     """The two vocabularies, read once per worker process."""
     return Vocabulary.read(words), GramVocabulary.read(grams)
+
+
+@lru_cache(maxsize=1)
+def brand_dictionary(path: str) -> BrandDictionary:
+    """The dictionary of brands, read once per worker process."""
+    return BrandDictionary.read(path)
 
 
 def write_table(table: pa.Table, path: Path, compression: str) -> None:
@@ -141,6 +160,11 @@ def _write(table: pa.Table, file: File, folder: str, compression: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, path, compression)
     return str(path)
+
+
+def _brand_ids(batch: pa.RecordBatch, dictionary: BrandDictionary, length: int) -> npt.NDArray[np.int32]:
+    rows = zip(brands_of(batch.column("brand_fields")), batch.column("name").to_pylist(), strict=True)
+    return _matrix([dictionary.vector(fields, name, length) for fields, name in rows], np.int32)
 
 
 def _matrix(rows: list[list[int]] | list[list[float]], kind: type) -> npt.NDArray[Any]:

@@ -26,6 +26,7 @@ IMAGE_FIELDS = {
     "features": pa.field("image_features", _ids(pa.float32()), False),
     "raw": pa.field("image", pa.binary(), False),
 }
+BRAND_FIELD = pa.field("brand_ids", _ids(pa.int32()), False)
 ROW_SCHEMA = pa.schema(
     [
         pa.field("name_ids", _ids(pa.int32()), False),
@@ -42,13 +43,14 @@ ROW_SCHEMA = pa.schema(
 
 
 # Every column that a row of any artefact may have.
-ALL_FIELDS = pa.schema([*ROW_SCHEMA, *IMAGE_FIELDS.values()])
+ALL_FIELDS = pa.schema([*ROW_SCHEMA, BRAND_FIELD, *IMAGE_FIELDS.values()])
 
 
 def row_schema(facts: Mapping[str, Any]) -> pa.Schema:
     """What rows of an artefact with these facts are."""
     picture = facts.get("picture")
-    return pa.schema([*ROW_SCHEMA, *([IMAGE_FIELDS[picture["kind"]]] if picture else [])])
+    brand = [BRAND_FIELD] if facts.get("brand_length") else []
+    return pa.schema([*ROW_SCHEMA, *brand, *([IMAGE_FIELDS[picture["kind"]]] if picture else [])])
 
 
 def lengths(facts: Mapping[str, Any]) -> dict[str, int]:
@@ -60,6 +62,7 @@ def lengths(facts: Mapping[str, Any]) -> dict[str, int]:
         "gram_ids": int(facts["gram_length"]),
         "gram_weights": int(facts["gram_length"]),
         "level_labels": LEVELS,
+        **({"brand_ids": int(facts["brand_length"])} if facts.get("brand_length") else {}),
         **({"image_features": int(picture["width"])} if picture and picture["kind"] == "features" else {}),
     }
 

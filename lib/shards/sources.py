@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lib.artefact import Artefact
+from lib.categories.brand_names import BRANDS_FILE
 from lib.config import ShardsSettings
 from lib.errors import UserError
 from lib.manifest import artefact_of
-from lib.shards.encode import Encoding, vocabularies
+from lib.shards.encode import Encoding, brand_dictionary, vocabularies
 
 WORDS, GRAMS = "words.parquet", "grams.parquet"
 
@@ -16,7 +17,7 @@ WORDS, GRAMS = "words.parquet", "grams.parquet"
 def sources_of(
     warehouse: str, month: str, settings: ShardsSettings, months: Sequence[str], tokenizer_key: str
 ) -> dict[str, Artefact]:
-    """'vocabulary' -> its artefact, and 'word2vec' -> its artefact where word ids are word2vec's.
+    """'vocabulary' -> its artefact, 'word2vec' -> its artefact where word ids are word2vec's, and 'brands' likewise.
 
     Raises:
         UserError: one is missing, or was made from tokens of another tokenizer.
@@ -24,6 +25,8 @@ def sources_of(
     found = {"vocabulary": artefact_of(warehouse, "vocabulary", month, "vocabulary")}
     if settings.word_vocabulary == "word2vec":
         found["word2vec"] = artefact_of(warehouse, "word2vec", month, "word2vec")
+    if settings.brand_length:
+        found["brands"] = artefact_of(warehouse, "brands", month, "brands")
     for kind, made in found.items():
         if made.facts.get("tokenizer_key", tokenizer_key) != tokenizer_key:
             raise UserError(
@@ -59,12 +62,15 @@ def encoding_of(
         category_length=settings.category_length,
         gram_length=settings.gram_length,
         picture=picture,
+        brands=str(sources["brands"].path(BRANDS_FILE).resolve()) if "brands" in sources else None,
+        brand_length=settings.brand_length,
     )
 
 
 def source_facts(warehouse: str, sources: Mapping[str, Artefact]) -> dict[str, Any]:
     """What training must know of the ids: sizes with the reserved ones, and which artefacts they come from."""
     words, grams = vocabularies(str(_words(sources).path(WORDS)), str(sources["vocabulary"].path(GRAMS)))
+    brands = brand_dictionary(str(sources["brands"].path(BRANDS_FILE))).size if "brands" in sources else 0
     places = {kind: made.folder.relative_to(Path(warehouse)).as_posix() for kind, made in sources.items()}
     return {
         "words": words.size,
@@ -72,6 +78,8 @@ def source_facts(warehouse: str, sources: Mapping[str, Artefact]) -> dict[str, A
         "words_from": "word2vec" if "word2vec" in sources else "vocabulary",
         "vocabulary": places["vocabulary"],
         "word2vec": places.get("word2vec"),
+        "brands": brands,
+        "brand_dictionary": places.get("brands"),
     }
 
 

@@ -21,23 +21,23 @@ from lib.text.lexicon import LISTS, Batches, assembler, cached, looked_up
 from lib.text.normalize import normalize
 from lib.text.split import split
 from lib.text.tokenizers import TokenizerSettings, load
-from schemas.tokens import SPLITS, TOKENS
+from schemas.tokens import BRAND_FIELDS, SPLITS, TOKENS
 
 # Names whose tokens one task puts together at a time: tens of MB of names and words, whatever the corpus.
 BLOCK_ROWS = 25_000
 MALL_LEVELS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4")
 # What tokenizing needs of a product; the rest of the row never travels.
-PRODUCT_COLUMNS = ("month", "batch", "product_id", "prod_nm", *MALL_LEVELS, "cat_id")
-CLEANED = ("month", "batch", "product_id", "name", "cat_id", "split")
+PRODUCT_COLUMNS = ("month", "batch", "product_id", "prod_nm", *MALL_LEVELS, *BRAND_FIELDS, "cat_id")
+CLEANED = ("month", "batch", "product_id", "name", "brand_fields", "cat_id", "split")
 TOKENIZED = StructType(
     [
-        *(StructField(name, StringType(), name == "cat_id") for name in CLEANED),
+        *(StructField(name, TOKENS.struct[name].dataType, TOKENS.struct[name].nullable) for name in CLEANED),
         StructField("name_tokens", ArrayType(StringType(), False), False),
         StructField("category_tokens", ArrayType(StringType(), False), False),
     ]
 )
-# Malls have few categories: most rows of a batch repeat one that was just cleaned or tokenized.
-REMEMBERED_CATEGORIES = 10_000
+# Malls have few categories and few brands: most rows of a batch repeat one that was just cleaned or tokenized.
+REMEMBERED = 10_000
 
 
 def cleaned(products: DataFrame, max_length: int) -> DataFrame:
@@ -46,8 +46,9 @@ def cleaned(products: DataFrame, max_length: int) -> DataFrame:
         "month",
         "batch",
         "product_id",
-        _normalized(F.col("prod_nm"), max_length).alias("name"),
-        _normalized(F.concat_ws(" ", *MALL_LEVELS), max_length).alias("category"),
+        normalized(F.col("prod_nm"), max_length).alias("name"),
+        normalized(F.concat_ws(" ", *MALL_LEVELS), max_length).alias("category"),
+        brand_fields(max_length).alias("brand_fields"),
         "cat_id",
     )
     return texts.withColumn("split", split(F.col("name")))
@@ -121,18 +122,24 @@ def tokenized(
         yield MonthTokens(stamped, rows, learned, settings.key)
 
 
+def brand_fields(max_length: int) -> Column:
+    """The struct `brand_fields` of `tokens`, from the columns of `products`."""
+    given = {name: normalized(F.col(name), max_length) for name in BRAND_FIELDS}
+    return F.struct(*(F.nullif(text, F.lit("")).alias(name) for name, text in given.items()))
+
+
 def _batches(frame: DataFrame) -> set[str]:
     return {str(row["batch"]) for row in frame.select("batch").distinct().collect()}
 
 
-def _normalized(texts: Column, max_length: int) -> Column:
+def normalized(texts: Column, max_length: int) -> Column:
     """The normalisation as an Arrow function; null gives ''."""
 
-    def normalized(batch: pd.Series) -> pd.Series:
-        once = lru_cache(maxsize=REMEMBERED_CATEGORIES)(lambda text: normalize(text, max_length))
+    def each(batch: pd.Series) -> pd.Series:
+        once = lru_cache(maxsize=REMEMBERED)(lambda text: normalize(text, max_length))
         return pd.Series([once(text) for text in batch], dtype=object)
 
-    applied: Column = pandas_udf(normalized, StringType())(texts)  # type: ignore[call-overload]
+    applied: Column = pandas_udf(each, StringType())(texts)  # type: ignore[call-overload]
     return applied
 
 
@@ -148,7 +155,7 @@ def _assembled(blocked: DataFrame, words: DataFrame) -> DataFrame:
 def _tokenize_with(settings: TokenizerSettings) -> Callable[[Batches], Batches]:
     def tokenize(batches: Batches) -> Batches:
         analyse = load(settings).tokenize
-        remembered = lru_cache(maxsize=REMEMBERED_CATEGORIES)(analyse)
+        remembered = lru_cache(maxsize=REMEMBERED)(analyse)
         for batch in batches:
             columns = [batch.column(name) for name in CLEANED]
             names = [analyse(name) for name in batch.column("name").to_pylist()]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
+from lib.categories.brand_names import BRANDS_FILE
 from lib.config import BackboneSettings, Config
 from lib.errors import UserError
 from lib.images.backbones import backbone_key
@@ -55,6 +56,8 @@ KEPT_FACTS = (
     "tokenizer_key",
     "vocabulary",
     "word2vec",
+    "brand_length",
+    "brand_dictionary",
     "picture",
 )
 
@@ -67,23 +70,26 @@ class Inputs:
         shards: training rows and label map.
         vocabulary: grams, and words unless they come from word2vec.
         word2vec: words and vectors; None where there are none.
+        brands: the dictionary of brand_ids; None where rows hold none.
         backbone: the one that the model looks at raw pictures with; unused for other rows.
     """
 
     shards: Artefact
     vocabulary: Artefact
     word2vec: Artefact | None
+    brands: Artefact | None
     backbone: BackboneSettings
 
     @staticmethod
     def of_shards(config: Config, shards: Artefact) -> "Inputs":
         """Find the vocabularies that the shards were encoded with."""
         warehouse = config.storage.warehouse
-        word2vec = shards.facts["word2vec"]
+        word2vec, brands = (shards.facts.get(name) for name in ("word2vec", "brand_dictionary"))
         return Inputs(
             shards,
             artefacts.load(Path(warehouse) / shards.facts["vocabulary"]),
             artefacts.load(Path(warehouse) / word2vec) if word2vec else None,
+            artefacts.load(Path(warehouse) / brands) if brands else None,
             config.backbone,
         )
 
@@ -93,6 +99,8 @@ class Inputs:
         contents = {"shards": self.shards.content, "vocabulary": self.vocabulary.content}
         if self.word2vec is not None:
             contents["word2vec"] = self.word2vec.content
+        if self.brands is not None:
+            contents["brands"] = self.brands.content
         picture = self.shards.facts.get("picture")
         if picture and picture["kind"] == "raw":
             contents["backbone"] = backbone_key(self.backbone, int(picture["size"]))
@@ -270,6 +278,9 @@ def _write(
     trained.model.save_weights(weights)
     _copy(inputs.words, writer.file(saved.WORDS))
     _copy(inputs.vocabulary.path("grams.parquet"), writer.file(saved.GRAMS))
+    if architecture.brand is not None:
+        assert inputs.brands is not None
+        _copy(inputs.brands.path(BRANDS_FILE), writer.file(BRANDS_FILE))
     _copy(inputs.shards.path("label_map.json"), writer.file(saved.LABEL_MAP))
     shards = inputs.shards
     facts = {name: shards.facts.get(name) for name in KEPT_FACTS}

@@ -79,7 +79,7 @@ def weighted_loss(
     weights, masks = row_weights(batch), head_masks(batch)
     total = tf.constant(0.0)
     for head, share in heads.items():
-        if share and head in masks:
+        if share and head in masks and head in logits:
             total += share * tf.reduce_sum(weights * masks[head] * row_loss(logits[head], batch["label"]))
     for margins in (logits[name] for name in (MARGIN, JOINT_MARGIN) if name in logits and heads.get(MARGIN)):
         total += heads[MARGIN] * tf.reduce_sum(weights * squared_hinge(margins, batch["label"]))

@@ -19,8 +19,8 @@ PYTHON = ROOT / ".venv-airflow" / "bin" / "python"
 GOLDEN = Path(__file__).resolve().parent / "golden"
 # Written down by hand, so that a file that does not parse cannot pass for a DAG that is not wanted.
 MONTH = [
-    "market", "crawl", "ingest", "images", "image_features", "tokenize", "vocabulary", "word2vec", "normalize",
-    "shards", "train", "evaluate", "validation_set", "drift", "promote", "score", "review", "report",
+    "market", "crawl", "ingest", "images", "image_features", "tokenize", "vocabulary", "word2vec", "brands",
+    "normalize", "shards", "train", "evaluate", "validation_set", "drift", "promote", "score", "review", "report",
 ]  # fmt: skip
 DAGS = {
     "monthly_retraining": [*MONTH, "promotion_verdict"],

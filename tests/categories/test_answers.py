@@ -9,6 +9,7 @@ from lib.categories.window import token_window
 from schemas.audit_sample import AUDIT_SAMPLE
 from schemas.reviews import REVIEWS
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 MONTH = "2026-03"
 TOKEN_COLUMNS = "product_id string, split string, cat_id string, name string"
@@ -64,7 +65,7 @@ def test_only_train_rows_change(spark: SparkSession, tokens: DataFrame) -> None:
 
 def test_a_window_takes_queue_answers_and_no_audit_answer(spark: SparkSession, warehouse: str) -> None:
     where = {"month": MONTH, "batch": f"{MONTH}-05"}
-    rows = [(*where.values(), product, "n", [], [], "a", side, "key") for product, side in (
+    rows = [(*where.values(), product, "n", [], [], NO_BRANDS, "a", side, "key") for product, side in (
         ("m:queue", "train"), ("m:audit", "train"), ("m:later", "train"), ("m:held", "train"), ("m:test", "test"),
     )]  # fmt: skip
     tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, where)

@@ -7,10 +7,11 @@ from lib import tables
 from lib.categories.window import check_tokenizer, token_window
 from lib.errors import UserError
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 
 def put(spark: SparkSession, warehouse: str, month: str, batch: str, products: list[str], key: str) -> None:
-    rows = [(month, batch, p, f"{p} {batch}", ["a"], [], "c", "train", key) for p in products]
+    rows = [(month, batch, p, f"{p} {batch}", ["a"], [], NO_BRANDS, "c", "train", key) for p in products]
     frame = spark.createDataFrame(rows, TOKENS.struct)
     tables.write(frame, warehouse, TOKENS, {"month": month, "batch": batch})
 

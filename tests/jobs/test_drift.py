@@ -23,6 +23,7 @@ from schemas.products import PRODUCTS
 from schemas.taxonomy import TAXONOMY
 from schemas.token_counts import TOKEN_COUNTS
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 FIRST, SECOND, HALVED, VANISHED = "2026-01", "2026-02", "2026-03", "2026-04"
 KEY = "whitespace"
@@ -132,7 +133,7 @@ def test_words_and_confidence_are_counted(spark: SparkSession, config: Config, t
     made = config.model_copy(update={"storage": config.storage.model_copy(update={"warehouse": str(tmp_path)})})
     warehouse = made.storage.warehouse
     for month, key, names in ((FIRST, "other", ["사과"]), (SECOND, KEY, ["사과 배", "사과 배 감 귤"])):
-        rows = [(month, f"{month}-01", f"a:{n}", name, name.split(), [], None, "train", key)
+        rows = [(month, f"{month}-01", f"a:{n}", name, name.split(), [], NO_BRANDS, None, "train", key)
                 for n, name in enumerate(names)]  # fmt: skip
         where = {"month": month, "batch": f"{month}-01"}
         tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, where)

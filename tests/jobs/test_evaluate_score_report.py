@@ -28,6 +28,7 @@ from schemas.predictions import PREDICTIONS
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
 from schemas.truth import TRUTH
+from tests.brandless import NO_BRANDS
 from tests.jobs.killed import kill_job
 from tests.scoring import tiny_model
 from tests.scoring.tiny_model import LEAVES, NAMES, TOKENIZER_KEY, encoded
@@ -91,7 +92,7 @@ def _settings(root: Path) -> dict[str, object]:
 
 def _write_tables(spark: SparkSession, warehouse: str) -> None:
     rows = [
-        (MONTH, f"{MONTH}-01", f"a:{side}{i}", name, name.split(), [], cat_id, side, TOKENIZER_KEY)
+        (MONTH, f"{MONTH}-01", f"a:{side}{i}", name, name.split(), [], NO_BRANDS, cat_id, side, TOKENIZER_KEY)
         for side, names in (("train", NAMES), ("test", TEST))
         for i, (name, cat_id) in enumerate(names)
     ]

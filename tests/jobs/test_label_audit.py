@@ -12,6 +12,7 @@ from lib.config.noise import InjectedNoise
 from lib.training.injected_noise import WrongLabels
 from schemas.label_doubts import LABEL_DOUBTS
 from schemas.tokens import TOKENS
+from tests.brandless import no_brands
 from tests.jobs.test_train import shards_stage
 from tests.training import month, toy
 
@@ -27,7 +28,9 @@ def tokens(spark: SparkSession, warehouse: str) -> None:
     constants = {
         name: F.lit(value) for name, value in {**WHERE, "tokenizer_key": "whitespace-1", "cat_id": "c0"}.items()
     }
-    filled = frame.withColumns({**constants, "name_tokens": empty, "category_tokens": empty})
+    filled = frame.withColumns(
+        {**constants, "name_tokens": empty, "category_tokens": empty, "brand_fields": no_brands()}
+    )
     tables.write(filled, warehouse, TOKENS, WHERE)
 
 

@@ -15,8 +15,8 @@ from tests.conftest import ROOT
 
 MONTHS = ("2026-01", "2026-02")
 STAGES = (
-    "market", "crawl", "ingest", "tokenize", "vocabulary", "word2vec", "normalize", "shards", "train", "evaluate",
-    "validation_set", "drift", "promote", "score", "review",
+    "market", "crawl", "ingest", "tokenize", "vocabulary", "word2vec", "brands", "normalize", "shards", "train",
+    "evaluate", "validation_set", "drift", "promote", "score", "review",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from schemas.image_features import IMAGE_FEATURES
 from schemas.images import IMAGES
 from schemas.predictions import PREDICTIONS
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 from tests.jobs.killed import kill_job
 
 MONTH, BATCH, SIZE = "2026-01", "2026-01-05", 32
@@ -106,7 +107,8 @@ def put_month(spark: SparkSession, config: Config, size: int = SIZE) -> None:
     warehouse, where = config.storage.warehouse, {"month": MONTH, "batch": BATCH}
     tokenizer = TokenizerSettings.of(config.text).key
     rows = [
-        (MONTH, BATCH, one, "상품", ["상품"], ["옷"], colour, side, tokenizer) for one, colour, side, _ in products()
+        (MONTH, BATCH, one, "상품", ["상품"], ["옷"], NO_BRANDS, colour, side, tokenizer)
+        for one, colour, side, _ in products()
     ]
     tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, where)
     # Twenty shades of each colour: products share pictures.

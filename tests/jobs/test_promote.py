@@ -30,6 +30,7 @@ from schemas.products import PRODUCTS
 from schemas.reviews import REVIEWS
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 from tests.scoring import tiny_model
 from tests.scoring.tiny_model import LEAVES, NAMES
 
@@ -111,7 +112,7 @@ def write_tables(spark: SparkSession, warehouse: str) -> None:
         where = {"month": month, "batch": f"{month}-01"}
         leaf = {"200": "190"} if month == FIRST else {}
         tokens = [
-            (*where.values(), f"a:{at}", name, name.split(), [], leaf.get(cat_id, cat_id), "test", made_by)
+            (*where.values(), f"a:{at}", name, name.split(), [], NO_BRANDS, leaf.get(cat_id, cat_id), "test", made_by)
             for at, (name, cat_id) in enumerate(TEST)
         ]
         tables.write(spark.createDataFrame(tokens, TOKENS.struct), warehouse, TOKENS, where)

@@ -20,6 +20,7 @@ from schemas.products import PRODUCTS
 from schemas.reviews import REVIEWS
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 MONTH, BATCH = "2026-01", "2026-01-05"
 LEAVES = [Leaf("100", ("식품", "사과")), Leaf("101", ("식품", "배")), Leaf("200", ("의류", "셔츠"))]
@@ -40,7 +41,9 @@ def config(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Con
     warehouse, where = config.storage.warehouse, {"month": MONTH, "batch": BATCH}
     offers = [(f"m:{n}", f"사과{'가나다라마바사아'[n]}", "train", "101") for n in range(TRAIN)]
     offers += [(f"m:t{n}", f"{HOSTILE} {n}", "test", "100" if n < 5 else "200") for n in range(TEST)]
-    tokens = [(MONTH, BATCH, product, name, [], [], given, side, "key") for product, name, side, given in offers]
+    tokens = [
+        (MONTH, BATCH, product, name, [], [], NO_BRANDS, given, side, "key") for product, name, side, given in offers
+    ]
     tables.write(spark.createDataFrame(tokens, TOKENS.struct), warehouse, TOKENS, where)
     products = [
         (MONTH, BATCH, product, name, "m", "몰", "과일", *[None] * 9, given, "s") for product, name, _, given in offers

@@ -18,6 +18,7 @@ from lib.text.grams import GRAMS_SCHEMA
 from lib.text.vocabulary import write_words
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 CSV = "cat_id,level1,level2,level3,level4\na,식품,사과,,\nb,식품,배,,\n"
 
@@ -40,12 +41,12 @@ def config(tmp_path: Path, warehouse: str) -> Config:
 def put_tokens(spark: SparkSession, warehouse: str, month: str, labels: list[str | None], key: str = "okt") -> None:
     """Ten train rows a label, and one of validation and test of the first."""
     rows = [
-        (month, f"{month}-05", f"m:{label}{n}", "사과", ["사과"], [], label, "train", "okt")
+        (month, f"{month}-05", f"m:{label}{n}", "사과", ["사과"], [], NO_BRANDS, label, "train", "okt")
         for label in labels
         for n in range(10)
     ]
     for split in ("validation", "test"):
-        rows.append((month, f"{month}-05", f"m:{split}", "사과", ["사과"], [], labels[0], split, "okt"))
+        rows.append((month, f"{month}-05", f"m:{split}", "사과", ["사과"], [], NO_BRANDS, labels[0], split, "okt"))
     where = {"month": month, "batch": f"{month}-05"}
     tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, where)
 

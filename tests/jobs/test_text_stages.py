@@ -17,6 +17,7 @@ from schemas.lexicon import LEXICON
 from schemas.products import PRODUCTS
 from schemas.token_counts import TOKEN_COUNTS
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 FIRST, SECOND = "2026-01", "2026-02"
 JANUARY = [("1", "나이키 운동화", "신발>운동화"), ("2", "여성 원피스", "의류"), ("3", "나이키 원피스", None)]
@@ -115,7 +116,7 @@ def _tokens(spark: SparkSession, warehouse: str, month: str, key: str, names: Se
     """Write a month of train rows with these tokens."""
     batch = f"{month}-01"
     rows = [
-        (month, batch, f"m:{place}", " ".join(tokens), tokens, [], None, "train", key)
+        (month, batch, f"m:{place}", " ".join(tokens), tokens, [], NO_BRANDS, None, "train", key)
         for place, tokens in enumerate(names)
     ]
     tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, {"month": month, "batch": batch})

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from lib.config import ModelSettings
 from lib.errors import UserError
-from lib.model.architecture import Architecture, Picture
+from lib.model.architecture import Architecture, BrandIds, Picture
 from lib.model.build import build, networks
 from lib.training.step import inputs_of
 from tests.training import toy
@@ -51,6 +51,39 @@ def test_word_vectors_are_taken_over_and_frozen() -> None:
     assert not table.trainable_variables
 
 
+def test_brands_reach_the_answer_alone() -> None:
+    architecture = replace(toy.architecture(), brand=BrandIds(7, 3))
+    model, rows = build(architecture), toy.rows(4, 0)
+    assert architecture.columns[-1] == "brand_ids"
+    some, none = ({**rows, "brand_ids": np.full((4, 3), number, np.int32)} for number in (5, 0))
+    before, after = model(inputs_of(some)), model(inputs_of(none))
+    assert {head for head in before if not np.allclose(before[head], after[head])} == {"output"}
+
+
+@pytest.mark.parametrize(
+    ("features", "heads", "columns"),
+    [
+        (["prod_nm"], {"text_prod_output", "output"}, {"name_ids", "gram_weights"}),
+        (["cat"], {"text_cat_output", "output"}, {"cat_ids"}),
+        (["brand"], {"output"}, {"brand_ids"}),
+        (["cat", "brand"], {"text_cat_output", "output"}, {"cat_ids", "brand_ids"}),
+    ],
+)
+def test_a_model_reads_the_features_it_is_given_and_no_others(
+    features: list[str], heads: set[str], columns: set[str]
+) -> None:
+    plain = toy.architecture(features=features, text_branch="grams_and_words")
+    architecture = replace(plain, brand=BrandIds(7, 3) if "brand" in features else None)
+    model = build(architecture)
+    rows = {**toy.rows(4, 0), "brand_ids": np.full((4, 3), 2, np.int32)}
+    before = model(inputs_of(rows))
+    assert set(before) == set(architecture.heads) == heads
+    for column in ("name_ids", "cat_ids", "gram_weights", "brand_ids"):
+        changed = {**rows, column: np.zeros_like(rows[column])}
+        moved = not np.allclose(before["output"], model(inputs_of(changed))["output"])
+        assert moved == (column in columns), column
+
+
 def test_members_answer_with_their_mean() -> None:
     architecture = toy.architecture(members=3)
     model, rows = build(architecture), inputs_of(toy.rows(5, 0))
@@ -63,11 +96,20 @@ def test_members_answer_with_their_mean() -> None:
 def test_architecture_survives_json() -> None:
     made = toy.architecture(text_branch="textcnn", widths=[2, 5])
     assert Architecture.from_json(made.to_json()) == made
+    branded = replace(made, brand=BrandIds(7, 3))
+    assert Architecture.from_json(branded.to_json()) == branded
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"words": 0}, {"classes": "4"}, {"settings": {"unknown": 1}}, {"grams": None}, {"settings": None}],
+    [
+        {"words": 0},
+        {"brand": {"brands": 7}},
+        {"classes": "4"},
+        {"settings": {"unknown": 1}},
+        {"grams": None},
+        {"settings": None},
+    ],
 )
 def test_hostile_architecture_is_refused_in_one_sentence(change: dict[str, object]) -> None:
     with pytest.raises(UserError, match="train again"):

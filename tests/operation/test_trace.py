@@ -22,6 +22,7 @@ from lib.registry import register, set_alias
 from schemas.predictions import PREDICTIONS
 from schemas.table import Table
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 MONTH, TRAINED, BATCH = "2026-02", "2026-01", "2026-02-03"
 HOSTILE = "\x1b[2Jnuri:1"
@@ -59,7 +60,7 @@ def traced(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 
 def _token(product_id: str) -> tuple[object, ...]:
-    return (TRAINED, f"{TRAINED}-03", product_id, "셔츠", ["셔츠"], [], "500", "train", "okt-1")
+    return (TRAINED, f"{TRAINED}-03", product_id, "셔츠", ["셔츠"], [], NO_BRANDS, "500", "train", "okt-1")
 
 
 def _finished(

@@ -11,6 +11,8 @@ from lib.evaluation.record import Predictions, record
 from lib.evaluation.sample import Sample
 from lib.manifest import Manifest
 from lib.report.gather import STAGES, CategoryCount, MonthFacts, PastFigure, Reject
+from lib.scoring.predictor import token_lists
+from tests.brandless import brandless
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)> {{ 7*7 }}"
 CLASSES = 24
@@ -87,7 +89,7 @@ def evaluation(rows: int) -> dict[str, Any]:
     names = [f"[무료배송] 남성 반팔 티셔츠 {i}호 {HOSTILE if i % 5 == 0 else '특가'}" for i in range(rows)]
     given = np.array([CAT_IDS[label] for label in main.label], object)
     ids = np.array([f"hansol:{i}" for i in range(rows)], object)
-    sample = Sample(ids, np.array(names, object), *[np.array([[]] * rows, object)] * 2, given, given, rows)
+    sample = Sample(ids, np.array(names, object), *[token_lists([[]] * rows)] * 2, brandless(rows), given, given, rows)
     answered = PeerAnswer(np.array([CAT_IDS[label] for label in older["output"].predicted]), 9.4)
     test = figures.split_facts(main, hierarchy, CAT_IDS, PATHS, 12)
     worst = [one["cat_id"] for one in test["worst"]]
@@ -180,6 +182,17 @@ def _facts(stage: str, rows: int) -> dict[str, Any]:
         }
     if stage == "word2vec":
         return {"funnel": [{"name": "word2vec", "entries": 6_020, "coverage": 0.911}]}
+    if stage == "brands":
+        side = {
+            "rows": 2_000,
+            "given": 940,
+            "known": 930,
+            "found": 1_100,
+            "either": 1_500,
+            "judged": 600,
+            "agreed": 570,
+        }
+        return {"brands": 412, "forms": 530, "searched": 401, "fill": {"train": side, "test": {**side, "judged": 0}}}
     if stage == "shards":
         return {"classes": CLASSES}
     if stage == "train":

@@ -10,6 +10,7 @@ from lib.review.queue import Sources, candidates, choose, pick
 from schemas.predictions import PREDICTIONS
 from schemas.reviews import REVIEWS
 from schemas.tokens import TOKENS
+from tests.brandless import NO_BRANDS
 
 MONTH, BATCH = "2026-01", "2026-01-05"
 # product, name, side, predicted, two probabilities, route
@@ -32,7 +33,9 @@ def given(spark: SparkSession) -> Sources:
         (MONTH, BATCH, "3", product, cat_id, ["x"], first, 0.5, [(cat_id, first), ("999", second)], False, route)
         for product, _, _, cat_id, first, second, route in OFFERS
     ]
-    tokens = [(MONTH, BATCH, product, name, [], [], "100", side, "key") for product, name, side, *_ in OFFERS]
+    tokens = [
+        (MONTH, BATCH, product, name, [], [], NO_BRANDS, "100", side, "key") for product, name, side, *_ in OFFERS
+    ]
     answers = [("2025-12", "queue", "hansol:8", "ann", "200", None, None, "1")]
     return Sources(
         "3",

@@ -8,19 +8,21 @@ from lib.evaluation.record import entropy_of, softmax, top_labels
 from lib.evaluation.sample import Sample
 from lib.model.architecture import INPUT_OF_COLUMN
 from lib.scoring import recorded
-from lib.scoring.batch import Texts, answers
-from lib.scoring.predictor import Predictor, check_same_tokens, token_lists
+from lib.scoring.batch import answers
+from lib.scoring.predictor import Predictor, Texts, check_same_tokens, token_lists
+from tests.brandless import brandless
 from tests.scoring.tiny_model import NAMES, TOKENIZER_KEY, encoded
 
 TEXTS = [name for name, _ in NAMES]
 
 
 def _texts() -> Texts:
-    return TEXTS, token_lists([name.split() for name in TEXTS]), token_lists([[] for _ in TEXTS])
+    tokens, nothing = token_lists([name.split() for name in TEXTS]), token_lists([[] for _ in TEXTS])
+    return Texts(TEXTS, tokens, nothing, brandless(len(TEXTS)))
 
 
 def _inputs(predictor: Predictor) -> dict[str, np.ndarray]:
-    return predictor.ids(*_texts())
+    return predictor.ids(_texts())
 
 
 def test_names_become_the_ids_that_training_saw(predictor: Predictor) -> None:
@@ -72,12 +74,9 @@ def test_tokens_of_another_tokenizer_are_refused(predictor: Predictor) -> None:
 
 
 def test_sampled_names_are_recorded_for_every_head(predictor: Predictor) -> None:
-    tokens = np.empty(6, object)
-    tokens[:] = [name.split() for name in TEXTS]
-    nothing = np.empty(6, object)
-    nothing[:] = [[] for _ in TEXTS]
-    given = np.array([cat_id for _, cat_id in NAMES], object)
-    sample = Sample(np.array(TEXTS, object), np.array(TEXTS, object), tokens, nothing, given, None, 6)
+    texts, given = _texts(), np.array([cat_id for _, cat_id in NAMES], object)
+    columns = (texts.name_tokens, texts.category_tokens, texts.brand_fields)
+    sample = Sample(np.array(TEXTS, object), np.array(TEXTS, object), *columns, given, None, 6)
     labels = np.array([predictor.labels[cat_id] for _, cat_id in NAMES[:5]] + [-1], np.int32)
     seen = recorded.on_names(predictor, recorded.hierarchy_of(predictor), sample, labels, 4)
     assert set(seen) == {"text_prod_output", "text_cat_output", "output"}

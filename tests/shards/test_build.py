@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lib import artefact as artefacts
 from lib.artefact import Artefact, ArtefactWriter
+from lib.categories.brand_names import BRANDS_SCHEMA
 from lib.categories.taxonomy import Leaf
 from lib.config import ShardsSettings
 from lib.errors import UserError
@@ -20,6 +22,7 @@ from lib.shards.encode import Encoding
 from lib.shards.row import ROW_SCHEMA
 from lib.text.grams import GRAMS_SCHEMA, GramVocabulary
 from lib.text.vocabulary import write_words
+from schemas.tokens import BRAND_FIELDS
 
 LEAVES = (
     Leaf("a", ("식품", "사과")),
@@ -159,6 +162,23 @@ def test_too_little_to_learn_from_is_an_error(tokens: DataFrame, encoding: Encod
     with pytest.raises(UserError, match=r"2 train rows for shards\.file_multiple = 4"):
         build(few, CATEGORIES, encoding, four, ArtefactWriter(tmp_path))
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_rows_hold_their_brands_where_they_are_asked_for(
+    spark: SparkSession, tokens: DataFrame, encoding: Encoding, tmp_path: Path
+) -> None:
+    forms = [("사과", True), ("배농장", False)]
+    rows = [{"form": f, "brand": f, "searched": s, "rows": 2, "malls": 1, "found": 0, "agreed": 0} for f, s in forms]
+    place = tmp_path / "brands.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=BRANDS_SCHEMA), place)
+    field = F.when(F.col("cat_id") == "b", "배농장").when(F.col("product_id") == "m:a0", "모름")
+    fields = {name: F.lit(None).cast("string") for name in BRAND_FIELDS} | {"mall_brnd_nm": field}
+    branded = tokens.withColumn("brand_fields", F.struct(*(column.alias(name) for name, column in fields.items())))
+    made = make(branded, replace(encoding, brands=str(place), brand_length=3), tmp_path)
+    assert made.facts["brand_length"] == 3
+    found = {row["product_id"]: row["brand_ids"] for row in rows_of(made, "train")}
+    # The given brand, or 1 for an unknown one, or 0 for none; then those of the name.
+    assert (found["m:b0"], found["m:a0"], found["m:a1"]) == ([3, 0, 0], [1, 2, 0], [0, 2, 0])
 
 
 FEATURES = {"kind": "features", "size": 8, "backbone": "mobilenet", "key": "k", "width": 2}

@@ -80,13 +80,16 @@ def test_interrupted_anywhere_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
 ALL_STEPS = 80
 
 
-def watched(folder: Path, checkpoints: Path) -> list[str]:
+SELFIE = {"noise": {"method": "selfie", "rate": 0.2, "warmup_epochs": 1, "history": 1}, "epochs": 3}
+
+
+def watched(folder: Path, checkpoints: Path, **train: Any) -> list[str]:
     """The command of a worker that says all it does, with a checkpoint as often as there can be one."""
-    config = month.config(folder, batch_size=8, refit=True)
+    config = month.config(folder, **{"batch_size": 8, "refit": True, **train})
     settings = config.model_dump()
     settings["model"] |= {"gram_dropout": 0.3, "fcl_dropout": 0.3}
     settings["checkpoint"] = {"seconds": 0, "kept": 2}
-    configuration = folder / "watched.json"
+    configuration = checkpoints.with_suffix(".json")
     configuration.write_text(Config.model_validate(settings).model_dump_json())
     shards = folder / "warehouse" / "artefacts" / "shards" / month.MONTH / "s"
     return ["-m", "benchmarks.watched", str(configuration), str(shards), str(checkpoints)]
@@ -152,3 +155,23 @@ def test_another_number_of_workers_goes_on_at_the_epochs_edge(
     assert first[:steps] == undisturbed[1][1 : 1 + steps]
     assert fit[0] == steps + 1
     assert "now there are 2, so it goes on at the epoch's edge" in capfd.readouterr().err
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", [2, 1])
+def test_refurbished_labels_outlive_a_kill_and_a_lost_worker(
+    shards: Path, tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = 25
+    calm = said(watched(shards, tmp_path / "calm", **SELFIE), 2)
+    # Killed in the second epoch, whose steps learn from refurbished labels.
+    first = said(watched(shards, tmp_path / "killed", **SELFIE), 2, killed_after=steps + 18)
+    rest = said(watched(shards, tmp_path / "killed", **SELFIE), workers)
+    assert first[1 : 1 + steps] == calm[1 : 1 + steps]
+    if workers == 2:
+        assert rest[-1] == calm[-1]
+        assert all(line in calm for line in [*first, *rest[1:]])
+    else:
+        assert next(step for name, step, *_ in rest if name.startswith("fit")) == steps + 1
+        assert "now there are 1, so it goes on at the epoch's edge" in capfd.readouterr().err
+        assert rest[-1][0] == "end"
