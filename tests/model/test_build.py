@@ -75,10 +75,11 @@ def test_a_model_reads_the_features_it_is_given_and_no_others(
     plain = toy.architecture(features=features, text_branch="grams_and_words")
     architecture = replace(plain, brand=BrandIds(7, 3) if "brand" in features else None)
     model = build(architecture)
-    rows = {**toy.rows(4, 0), "brand_ids": np.full((4, 3), 2, np.int32)}
+    given = {**toy.rows(4, 0), "brand_ids": np.full((4, 3), 2, np.int32)}
+    rows = {column: given[column] for column in architecture.columns}
     before = model(inputs_of(rows))
     assert set(before) == set(architecture.heads) == heads
-    for column in ("name_ids", "cat_ids", "gram_weights", "brand_ids"):
+    for column in columns | {"name_ids", "cat_ids", "gram_weights"}:
         changed = {**rows, column: np.zeros_like(rows[column])}
         moved = not np.allclose(before["output"], model(inputs_of(changed))["output"])
         assert moved == (column in columns), column
