@@ -103,4 +103,8 @@ TASKS = {
         "Red because of `verdict`: read its log, which has the gates' words; the champion of before "
         "serves on. Nothing is broken. Red for want of the manifest: `promote` did not run.",
     ),
+    "all_green": (
+        "Does nothing: the run ends as this task does, green only where all before it are.",
+        "It waits for a task that is red; mend and clear that one with downstream.",
+    ),
 }
