@@ -244,7 +244,8 @@ class MonthPromotion:
     def _audit_gate(self, models: Sequence[Chosen]) -> Gate:
         audit = self._audit()
         if audit is None or audit.answered < self.settings.audit_min_rows:
-            return gates.audit_gate(weighted([], []), audit.answered if audit else 0, None, self.settings)
+            answered, month = (audit.answered, audit.month) if audit else (0, None)
+            return gates.audit_gate(weighted([], []), answered, month, self.settings)
         try:
             rows = [self._rows(model, audit.month) for model in models]
         except UserError as error:

@@ -200,6 +200,16 @@ def test_two_months_by_hand(spark: SparkSession, world: World) -> None:
     json.dumps(second.facts)
 
 
+def test_too_few_answers_are_counted(spark: SparkSession, world: World) -> None:
+    write_answers(spark, world.warehouse)
+    more = world.config.promote.model_copy(update={"audit_min_rows": 7})
+    world.train(SECOND)
+    judged = month_promotion.of(spark, world.config.model_copy(update={"promote": more}), SECOND)
+    found = judged._audit_gate([])
+    assert (found.status, found.figures["rows"]) == (NOT_JUDGED, 6)
+    assert "6 audit offers are answered, and it takes 7" in found.words
+
+
 def test_a_leaf_that_came_back_stands_for_itself(spark: SparkSession, world: World) -> None:
     world.spark = spark
     for month, replaced in ((FIRST, {"190": "200", "100": "200"}), (SECOND, {"190": "200"})):
