@@ -257,6 +257,16 @@ class TestBrakes:
         told = world.promote(SECOND, override=Override(frozenset({"rollback"}), NOTE))
         assert (told.facts["decision"], world.standing) == ("promoted", Standing("2", "1"))
 
+    def test_what_was_said_of_a_rollback_is_not_said_of_the_next(self, world: World) -> None:
+        self.months(world)
+        month_promotion.roll_back(world.config, NOTE)
+        world.promote(SECOND, override=Override(frozenset({"rollback"}), NOTE))
+        assert world.standing == Standing("2", "1")
+        month_promotion.roll_back(world.config, NOTE)
+        again = world.promote(SECOND, force=True)
+        assert (again.facts["decision"], status(again, "rollback")) == ("kept", "failed")
+        assert world.standing == Standing("1", "2")
+
     def test_the_champion_stands_by_the_decision_that_made_it_so(self, world: World) -> None:
         self.months(world)
         made = world.promote(SECOND)
