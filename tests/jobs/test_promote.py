@@ -21,7 +21,7 @@ from lib.config import Config, TextSettings
 from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.promotion import month_promotion
-from lib.promotion.gates import FAILED, NOT_JUDGED, PASSED, Gate
+from lib.promotion.gates import FAILED, NOT_JUDGED, PASSED, Gate, comparison_gate
 from lib.promotion.override import Note, Override
 from lib.registry import Standing
 from lib.text.tokenizers import TokenizerSettings
@@ -333,6 +333,19 @@ class TestBrakes:
         # Airflow's retry does not repeat the flags.
         assert world.promote(SECOND).skipped
         assert world.promote(SECOND, force=True).facts["override"] == told.facts["override"]
+
+    def test_a_champion_that_nobody_can_compare_with_stays_until_somebody_overrules_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.train(FIRST)
+        world.promote(FIRST)
+        calibrated = Gate("calibration", PASSED, "Calibrated.")
+        judged_as(monkeypatch, comparison_gate("install that version and dictionary"), calibrated)
+        world.train(SECOND)
+        assert (world.promote(SECOND).facts["decision"], world.standing) == ("kept", Standing("1", None))
+        told = world.promote(SECOND, override=Override(frozenset({"comparison"}), NOTE))
+        assert (told.facts["decision"], world.standing) == ("promoted", Standing("2", "1"))
+        assert "J. Kim overruled comparison: the feed was late" in told.facts["words"]
 
     def test_a_backfill_only_judges(self, world: World) -> None:
         world.train(FIRST)
