@@ -95,6 +95,14 @@ def test_one_run_at_a_time_and_none_made_up_for(parsed: dict[str, Any], name: st
     assert dag["partitioned"] == ("NullTimetable" if name == "backfill" else "CronPartitionTimetable")
 
 
+def test_a_run_is_for_the_month_or_day_before_it(parsed: dict[str, Any]) -> None:
+    assert {name: dag["february"] for name, dag in parsed["dags"].items()} == {
+        "monthly_retraining": ["2026-02-02T02:00:00+09:00", "2026-01"],
+        "catalogue_scoring": ["2026-02-01T05:00:00+09:00", "2026-01-31"],
+        "backfill": [],
+    }
+
+
 @pytest.mark.parametrize("name", DAGS)
 def test_every_task_says_what_to_do_when_it_is_red(parsed: dict[str, Any], name: str) -> None:
     dag = parsed["dags"][name]
