@@ -206,7 +206,7 @@ def promotion_verdict(month: str) -> None:
 
 
 def all_green() -> EmptyOperator:
-    """The last task of a run without a verdict: a run is what its last task is, and the report is drawn after red ones."""
+    """The last task of a run without a verdict, which is what its last task is: the report is drawn after red ones."""
     return EmptyOperator(task_id="all_green", doc_md=doc("all_green"))
 
 

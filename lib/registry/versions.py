@@ -311,8 +311,8 @@ def _aliases(client: MlflowClient, name: str) -> dict[str, str]:
     """Alias -> version; none where there is no such model yet.
 
     Raises:
-        UserError: the registry does not say. A champion that cannot be read is not one that is absent: a candidate would
-            be the first champion, and upkeep would take artefacts for unneeded.
+        UserError: the registry does not say. A champion that cannot be read is not one that is absent: a candidate
+            would be the first champion, and upkeep would take artefacts for unneeded.
     """
     try:
         return dict(client.get_registered_model(name).aliases)
