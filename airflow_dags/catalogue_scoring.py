@@ -8,8 +8,8 @@ find nothing new: leave this DAG paused where offers come by crawl alone, or a m
 
 **Red?** New offers stay without a category until it is green; the next morning's run takes them in as well, so one
 red day may wait if the malls can. A red `score`: without a champion `monthly_retraining` has to end once; where the
-champion's files are gone bring them back, or `jobs/promote.py --rollback`. **Late deliveries of an old month:** *Trigger*
-with `month`.
+champion's files are gone bring them back, or `jobs/promote.py --rollback`. **Late deliveries of an old month:**
+*Trigger* with `month`.
 """
 
 from airflow.sdk import DAG, chain
