@@ -28,7 +28,7 @@ from lib.categories.taxonomy import leaves_of, replacements
 from lib.config import Config, PromoteSettings
 from lib.errors import UserError
 from lib.lock import only_one
-from lib.manifest import Manifest, Outcome
+from lib.manifest import Outcome
 from lib.promotion import gates, latency, month_answers, unfinished
 from lib.promotion.bounds import weighted
 from lib.promotion.decision import Decision, Seat, already_champion, decided
