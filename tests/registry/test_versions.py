@@ -176,5 +176,5 @@ def test_a_store_that_does_not_answer_is_not_one_without_a_champion(
 
     monkeypatch.setattr(MlflowClient, "get_registered_model", silent)
     for ask in (registry.standing, registry.versions):
-        with pytest.raises(UserError, match="aliases of model silent cannot be read .database is locked"):
+        with pytest.raises(UserError, match=r"aliases of model silent cannot be read .database is locked"):
             ask(state, "silent")
