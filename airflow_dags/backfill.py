@@ -11,7 +11,7 @@ other, one run at a time. **Red?** It may wait; nobody's catalogue depends on it
 
 from airflow.sdk import DAG
 
-from stages import month_parameter, retraining
+from stages import all_green, month_parameter, retraining
 
 with DAG(
     "backfill",
@@ -21,4 +21,5 @@ with DAG(
     params=month_parameter(required=True),
     tags=["catmatch"],
 ):
-    retraining("--keep-champion")
+    *_, promote, score, review, report = retraining("--keep-champion")
+    [promote, score, review, report] >> all_green()

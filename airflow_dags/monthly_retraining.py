@@ -25,7 +25,8 @@ with DAG(
     params=month_parameter(),
     tags=["catmatch"],
 ):
-    *_, promote, _score, _review, report = retraining()
+    *_, promote, score, review, report = retraining()
     verdict = promotion_verdict(MONTH)
-    # Of `promote`, too: a month whose training is red must not end green because its report was drawn.
-    [promote, report] >> verdict
+    # A run is what its last task is, and `score` and `report` run after red ones: without these a month whose training
+    # or labels are red would end green because its report was drawn.
+    [promote, score, review, report] >> verdict

@@ -73,8 +73,9 @@ TASKS = {
         "Reads only; clear it. Do not promote by hand without it.",
     ),
     "validation_set": (
-        "Draws the month's audit sample once and writes its sheet for people; reads back what they answered.",
-        "A sheet that does not fit its month is refused and named; take it out of the folder and clear.",
+        "Draws the month's audit sample once, writes its sheet for people and counts the answers that were handed in.",
+        "A sample that is drawn stays; clear it. Answered sheets are handed in by hand (`jobs/validation_set.py "
+        "--answers FILE --reviewer NAME`); none of them turns this task red.",
     ),
     "drift": (
         "Compares the month with the last ones: categories, tokens, confidence, brands, by mall.",
@@ -95,8 +96,9 @@ TASKS = {
         "its next partition. 'by another run' names a scoring of the same month that still runs: let it end.",
     ),
     "review": (
-        "Chooses the offers that people should look at and writes their sheet; reads back what they answered.",
-        "May wait for days. A sheet of another month is refused and named.",
+        "Chooses the offers that people should look at, without those that were answered, and writes their sheet.",
+        "May wait for days. Answered sheets are handed in by hand (`jobs/review.py --answers FILE --reviewer NAME`); "
+        "none of them turns this task red.",
     ),
     "report": (
         "Draws the month's page and the index.",
@@ -107,5 +109,9 @@ TASKS = {
         "candidate kept back.",
         "Red because of `verdict`: read its log, which has the gates' words; the champion of before "
         "serves on. Nothing is broken. Red for want of the manifest: `promote` did not run.",
+    ),
+    "all_green": (
+        "Does nothing: the run ends as this task does, green only where all before it are.",
+        "It waits for a task that is red; mend and clear that one with downstream.",
     ),
 }

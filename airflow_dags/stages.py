@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, CronPartitionTimetable, Param, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
@@ -43,6 +44,8 @@ KEYS = {
     "schedule": ("timezone", "monthly_retraining", "catalogue_scoring"),
 }  # fmt: skip
 TRIES = ("retries", "retry_minutes", "timeout_minutes")
+# Tasks that start no job, so have no tries to configure.
+AT_THE_END = ("promotion_verdict", "all_green")
 
 
 def _settings() -> dict[str, Any]:
@@ -70,7 +73,7 @@ def check(settings: dict[str, Any]) -> None:
     for section, known in KEYS.items():
         _check_keys(f"[{section}]" if section else "the top", settings[section] if section else settings, known)
     stages = settings["stages"]
-    _check_known("a task of [stages]", stages, ("default", *(name for name in TASKS if name != "promotion_verdict")))
+    _check_known("a task of [stages]", stages, ("default", *(name for name in TASKS if name not in AT_THE_END)))
     _check_keys("[stages.default]", stages.get("default", {}), TRIES)
     for name, tries in stages.items():
         _check_known(f"a key of [stages.{name}]", tries, TRIES)
@@ -202,6 +205,11 @@ def promotion_verdict(month: str) -> None:
     LOG.info("%s: %s", facts["decision"], facts["words"])
     if facts["decision"] == "kept":
         raise (AirflowFailException if SETTINGS["verdict"] == "fail" else AirflowSkipException)(facts["words"])
+
+
+def all_green() -> EmptyOperator:
+    """The last task of a run without a verdict, which is what its last task is: the report is drawn after red ones."""
+    return EmptyOperator(task_id="all_green", doc_md=doc("all_green"))
 
 
 def partitioned(name: str, key_format: str) -> CronPartitionTimetable:

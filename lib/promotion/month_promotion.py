@@ -28,7 +28,7 @@ from lib.categories.taxonomy import leaves_of, replacements
 from lib.config import Config, PromoteSettings
 from lib.errors import UserError
 from lib.lock import only_one
-from lib.manifest import Manifest, Outcome
+from lib.manifest import Outcome
 from lib.promotion import gates, latency, month_answers, unfinished
 from lib.promotion.bounds import weighted
 from lib.promotion.decision import Decision, Seat, already_champion, decided
@@ -244,7 +244,8 @@ class MonthPromotion:
     def _audit_gate(self, models: Sequence[Chosen]) -> Gate:
         audit = self._audit()
         if audit is None or audit.answered < self.settings.audit_min_rows:
-            return gates.audit_gate(weighted([], []), audit.answered if audit else 0, None, self.settings)
+            answered, month = (audit.answered, audit.month) if audit else (0, None)
+            return gates.audit_gate(weighted([], []), answered, month, self.settings)
         try:
             rows = [self._rows(model, audit.month) for model in models]
         except UserError as error:
@@ -295,15 +296,21 @@ def of(spark: SparkSession, config: Config, month: str, override: Override | Non
     """
     version = candidate_of(config.storage.warehouse, month)
     if override is None:
-        override = _overruled_before(manifest.find(config.storage.warehouse, STAGE, month), version.number)
+        override = _overruled_before(config, month, version.number)
     return MonthPromotion(spark, config, month, version, override)
 
 
-def _overruled_before(done: Manifest | None, candidate: str) -> Override:
+def _overruled_before(config: Config, month: str, candidate: str) -> Override:
+    """What a person overruled for the candidate; of rollbacks only those that were made before that was said."""
+    done = manifest.find(config.storage.warehouse, STAGE, month)
     if done is None or done.facts["candidate"] != candidate or done.facts["override"] is None:
         return NO_OVERRIDE
     note = done.facts["override"]
-    return Override(frozenset(note["gates"]), Note(note["who"], note["why"]))
+    overruled = set(note["gates"])
+    taken_back = registry.withdrawn(config.registry_store, candidate, config.registry.name)
+    if taken_back is not None and taken_back["when"] >= done.finished:
+        overruled -= {"rollback"}
+    return Override(frozenset(overruled), Note(note["who"], note["why"])) if overruled else NO_OVERRIDE
 
 
 def alone(config: Config) -> AbstractContextManager[None]:

@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass
 
 from lib.errors import UserError
 
-# A person may overrule these. What a model has to show it has to show.
-BRAKES = ("drift", "order", "rollback")
+# A person may overrule these. What a model has to show it has to show; but a champion whose tokenizer is gone for good
+# can be compared with by nobody, and would stay for ever.
+BRAKES = ("drift", "order", "rollback", "comparison")
 LONGEST_NAME, LONGEST_REASON = 100, 500
 
 

@@ -140,7 +140,11 @@ class Standing:
 
 
 def standing(state: str, name: str = NAME) -> Standing:
-    """Who is champion now and who was before."""
+    """Who is champion now and who was before.
+
+    Raises:
+        UserError: the registry does not say.
+    """
     if not _store_is_there(state):
         return Standing(None, None)
     aliases = _aliases(_client(state), name)
@@ -304,10 +308,20 @@ def _known(client: MlflowClient, name: str) -> str:
 
 
 def _aliases(client: MlflowClient, name: str) -> dict[str, str]:
-    """Alias -> version; none where the model has no version yet."""
+    """Alias -> version; none where there is no such model yet.
+
+    Raises:
+        UserError: the registry does not say. A champion that cannot be read is not one that is absent: a candidate
+            would be the first champion, and upkeep would take artefacts for unneeded.
+    """
     try:
         return dict(client.get_registered_model(name).aliases)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise UserError(
+                f"the aliases of model {name} cannot be read ({_said(error)}); see to the store that registry.uri, or "
+                "storage.state, names and run this again"
+            ) from None
         return {}
 
 

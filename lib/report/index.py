@@ -47,7 +47,7 @@ class IndexMonth:
         offers: products that it brought; None before ingest.
         simulated: whether the embedded market made them.
         decision, words: of its promotion; '' before there was one.
-        drifted: None before it was looked at.
+        drifted: None before it was looked at, and where there was no month to compare with.
         waiting: of the queue and of the audit sample.
     """
 
@@ -123,7 +123,7 @@ def _month(warehouse: str, reports: str, month: str) -> IndexMonth:
         market is not None,
         str(decided.get("decision", "")),
         str(decided.get("words", "")),
-        bool(drift.facts.get("drifted")) if drift is not None else None,
+        bool(drift.facts.get("drifted")) if drift is not None and drift.facts.get("against") else None,
         tuple(_waiting(what, sent.facts) for name, what in WAITING.items() if (sent := found[name]) is not None),
     )
 

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pendulum
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException
+from airflow.serialization.encoders import coerce_to_core_timetable
+from airflow.timetables.base import TimeRestriction
 
 import stages
 
@@ -52,8 +55,17 @@ def described(dag: Any) -> dict[str, Any]:
             task.task_id: task.execution_timeout.total_seconds() / 60 for task in tasks if task.execution_timeout
         },
         "partitioned": dag.timetable.__class__.__name__,
+        "february": scheduled(dag),
         "commands": {task.task_id: command(task, dag) for task in tasks if isinstance(task, SparkSubmitOperator)},
     }
+
+
+def scheduled(dag: Any) -> list[str | None]:
+    """When the first run from February 2026 on starts, and for which partition; empty without a schedule."""
+    began = pendulum.datetime(2026, 2, 1, tz="Asia/Seoul")
+    restriction = TimeRestriction(earliest=began, latest=None, catchup=True)
+    found = coerce_to_core_timetable(dag.timetable).next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
+    return [] if found is None else [found.run_after.in_timezone("Asia/Seoul").isoformat(), found.partition_key]
 
 
 def verdict(configured: str, decision: str | None) -> str:

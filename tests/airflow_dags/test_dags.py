@@ -25,9 +25,10 @@ MONTH = [
 DAGS = {
     "monthly_retraining": [*MONTH, "promotion_verdict"],
     "catalogue_scoring": ["market", "crawl", "ingest", "images", "image_features", "tokenize", "score"],
-    "backfill": MONTH,
+    "backfill": [*MONTH, "all_green"],
 }
-SUBMITTED = [(dag, task) for dag, tasks in DAGS.items() for task in tasks if task != "promotion_verdict"]
+AT_THE_END = ("promotion_verdict", "all_green")
+SUBMITTED = [(dag, task) for dag, tasks in DAGS.items() for task in tasks if task not in AT_THE_END]
 
 
 class Parsed(Exception):  # noqa: N818 no error
@@ -63,9 +64,22 @@ def test_tasks_follow_each_other(parsed: dict[str, Any]) -> None:
     for name, dag in parsed["dags"].items():
         tasks = DAGS[name]
         expected = {task: [before] for before, task in pairwise(tasks)} | {tasks[0]: []}
-        if name == "monthly_retraining":
-            expected["promotion_verdict"] = ["promote", "report"]
+        if tasks[-1] in AT_THE_END:
+            expected[tasks[-1]] = ["promote", "report", "review", "score"]
         assert dag["upstream"] == expected
+
+
+@pytest.mark.parametrize("name", DAGS)
+def test_a_red_task_makes_its_run_red(parsed: dict[str, Any], name: str) -> None:
+    """Airflow gives a run the state of its last tasks, and a task of rule all_done is green whatever is before it."""
+    upstream, rules = parsed["dags"][name]["upstream"], parsed["dags"][name]["rules"]
+    last = set(DAGS[name]) - {before for tasks in upstream.values() for before in tasks}
+    for red in DAGS[name]:
+        not_green = {red}
+        for task in DAGS[name]:
+            if not rules[task].lower().endswith("all_done") and not_green & set(upstream[task]):
+                not_green.add(task)
+        assert not_green & last, f"{name} is green although {red} is red"
 
 
 @pytest.mark.parametrize("name", ["monthly_retraining", "backfill"])
@@ -79,6 +93,14 @@ def test_one_run_at_a_time_and_none_made_up_for(parsed: dict[str, Any], name: st
     dag = parsed["dags"][name]
     assert (dag["max_active_runs"], dag["catchup"]) == (1, False)
     assert dag["partitioned"] == ("NullTimetable" if name == "backfill" else "CronPartitionTimetable")
+
+
+def test_a_run_is_for_the_month_or_day_before_it(parsed: dict[str, Any]) -> None:
+    assert {name: dag["february"] for name, dag in parsed["dags"].items()} == {
+        "monthly_retraining": ["2026-02-02T02:00:00+09:00", "2026-01"],
+        "catalogue_scoring": ["2026-02-01T05:00:00+09:00", "2026-01-31"],
+        "backfill": [],
+    }
 
 
 @pytest.mark.parametrize("name", DAGS)

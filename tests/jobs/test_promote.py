@@ -21,7 +21,7 @@ from lib.config import Config, TextSettings
 from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.promotion import month_promotion
-from lib.promotion.gates import FAILED, NOT_JUDGED, PASSED, Gate
+from lib.promotion.gates import FAILED, NOT_JUDGED, PASSED, Gate, comparison_gate
 from lib.promotion.override import Note, Override
 from lib.registry import Standing
 from lib.text.tokenizers import TokenizerSettings
@@ -201,6 +201,16 @@ def test_two_months_by_hand(spark: SparkSession, world: World) -> None:
     json.dumps(second.facts)
 
 
+def test_too_few_answers_are_counted(spark: SparkSession, world: World) -> None:
+    write_answers(spark, world.warehouse)
+    more = world.config.promote.model_copy(update={"audit_min_rows": 7})
+    world.train(SECOND)
+    judged = month_promotion.of(spark, world.config.model_copy(update={"promote": more}), SECOND)
+    found = judged._audit_gate([])
+    assert (found.status, found.figures["rows"]) == (NOT_JUDGED, 6)
+    assert "6 audit offers are answered, and it takes 7" in found.words
+
+
 def test_a_leaf_that_came_back_stands_for_itself(spark: SparkSession, world: World) -> None:
     world.spark = spark
     for month, replaced in ((FIRST, {"190": "200", "100": "200"}), (SECOND, {"190": "200"})):
@@ -247,6 +257,16 @@ class TestBrakes:
         assert world.standing == Standing("1", "2")
         told = world.promote(SECOND, override=Override(frozenset({"rollback"}), NOTE))
         assert (told.facts["decision"], world.standing) == ("promoted", Standing("2", "1"))
+
+    def test_what_was_said_of_a_rollback_is_not_said_of_the_next(self, world: World) -> None:
+        self.months(world)
+        month_promotion.roll_back(world.config, NOTE)
+        world.promote(SECOND, override=Override(frozenset({"rollback"}), NOTE))
+        assert world.standing == Standing("2", "1")
+        month_promotion.roll_back(world.config, NOTE)
+        again = world.promote(SECOND, force=True)
+        assert (again.facts["decision"], status(again, "rollback")) == ("kept", "failed")
+        assert world.standing == Standing("1", "2")
 
     def test_the_champion_stands_by_the_decision_that_made_it_so(self, world: World) -> None:
         self.months(world)
@@ -314,6 +334,19 @@ class TestBrakes:
         # Airflow's retry does not repeat the flags.
         assert world.promote(SECOND).skipped
         assert world.promote(SECOND, force=True).facts["override"] == told.facts["override"]
+
+    def test_a_champion_that_nobody_can_compare_with_stays_until_somebody_overrules_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.train(FIRST)
+        world.promote(FIRST)
+        calibrated = Gate("calibration", PASSED, "Calibrated.")
+        judged_as(monkeypatch, comparison_gate("install that version and dictionary"), calibrated)
+        world.train(SECOND)
+        assert (world.promote(SECOND).facts["decision"], world.standing) == ("kept", Standing("1", None))
+        told = world.promote(SECOND, override=Override(frozenset({"comparison"}), NOTE))
+        assert (told.facts["decision"], world.standing) == ("promoted", Standing("2", "1"))
+        assert "J. Kim overruled comparison: the feed was late" in told.facts["words"]
 
     def test_a_backfill_only_judges(self, world: World) -> None:
         world.train(FIRST)

@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from lib import artefact, registry
 from lib.artefact import Artefact, ArtefactWriter
@@ -160,3 +163,18 @@ def test_killed_between_two_aliases_there_is_a_champion_and_doing_it_again_ends_
 def test_asking_who_is_champion_makes_no_store(tmp_path: Path) -> None:
     assert registry.standing(str(tmp_path / "none")) == Standing(None, None)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_store_that_does_not_answer_is_not_one_without_a_champion(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(state, tmp_path, 1, "silent")
+    registry.crown(state, "1", None, "silent")
+
+    def silent(*_: object) -> None:
+        raise MlflowException("database is locked", TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(MlflowClient, "get_registered_model", silent)
+    for ask in (registry.standing, registry.versions):
+        with pytest.raises(UserError, match=r"aliases of model silent cannot be read .database is locked"):
+            ask(state, "silent")

@@ -98,6 +98,16 @@ def test_manifests_and_files_are_gathered(
     assert (found.versions, found.studies) == (known, ["study_a.html"])
 
 
+def test_a_month_without_one_before_it_is_not_said_to_be_as_usual(spark: SparkSession, tmp_path: Path) -> None:
+    compared: dict[str, list[str]] = {"2026-01": [], "2026-02": ["2026-01"]}
+    for month, against in compared.items():
+        place = tmp_path / "w" / "manifests" / "drift" / f"{month}.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(asdict(manifest_of("drift", {"drifted": False, "against": against}, None, {}))))
+    months = gather_index(spark, _config(tmp_path)).months
+    assert [(one.month, one.drifted) for one in months] == [("2026-02", False), ("2026-01", None)]
+
+
 def _config(root: Path) -> configuration.Config:
     place = root / "conf.yaml"
     place.write_text(f"storage: {{warehouse: {root}/w, state: {root}/s, reports: {root}/r}}\n")
