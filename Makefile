@@ -63,7 +63,7 @@ month: $(READY) ## one month of a configuration: make month CONF=conf/naver_name
 test: $(READY) $(AIRFLOW_READY) ## all tests but the long ones (CATMATCH_DATA=folder of real data, default ../shared/data)
 	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-soak: $(READY) $(AIRFLOW_READY) ## what is too long for make test: killed crawls and trainings, clusters, 2 and 4 million offers, ten long epochs
+soak: $(READY) $(AIRFLOW_READY) ## what is too long for make test: killed crawls, pictures and trainings, clusters, 2 and 4 million offers, ten long epochs
 	$(RUN) -m pytest -q -s -m soak
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/scale.py

@@ -14,7 +14,7 @@ from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.session import open_session
 from schemas.products import PRODUCTS
 
-STAGE = Stage("drift", revision=1, config_keys=("drift",))
+STAGE = Stage("drift", revision=2, config_keys=("drift",))
 # As of a comparison that found a difference; 2 is a user's mistake.
 DRIFTED = 3
 

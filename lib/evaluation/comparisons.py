@@ -16,6 +16,8 @@ from lib.evaluation.sample import Sample
 
 # Names are kept in the manifest only as examples: no longer than a person reads.
 EXAMPLE_CHARACTERS = 200
+# Smaller malls have too few sampled names to say anything.
+MOST_MALLS = 100
 Right = NDArray[np.bool_]
 
 
@@ -32,6 +34,20 @@ def next_month(older: Predictions, newer: Predictions, rounds: int) -> dict[str,
         "retrained": listed(bootstrap.mean(newer.correct, rounds)),
         "retrained_minus_old": listed(bootstrap.paired_difference(newer.correct, older.correct, rounds)),
     }
+
+
+def mall_confidence(sample: Sample, confidence: NDArray[np.float32]) -> dict[str, list[float]]:
+    """Mall -> mean confidence on its sampled names and how many they are, of the malls with most of them.
+
+    Args:
+        confidence: float32 [rows of the sample].
+    """
+    malls, place, rows = np.unique(
+        [str(product).partition(":")[0] for product in sample.product_ids], return_inverse=True, return_counts=True
+    )
+    means = np.bincount(place, confidence) / rows
+    largest = np.argsort(-rows, kind="stable")[:MOST_MALLS]
+    return {str(malls[one]): [float(means[one]), int(rows[one])] for one in largest}
 
 
 def against_truth(seen: Predictions, true_labels: NDArray[np.int32], given_right: Right, rounds: int) -> dict[str, Any]:

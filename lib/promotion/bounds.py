@@ -43,6 +43,14 @@ class Pairs:
         found: Floats = (self.gains - self.losses) / np.maximum(self.rows, 1)
         return found
 
+    def thinned(self, effect: float) -> "Pairs":
+        """As many rows fewer, in the same shares.
+
+        Args:
+            effect: how many rows tell as much as one that is independent of the others.
+        """
+        return Pairs(self.rows / effect, self.gains / effect, self.losses / effect)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -89,6 +97,39 @@ def holm(chances: Floats) -> Floats:
     adjusted = np.empty(len(chances))
     adjusted[order] = np.minimum(np.maximum.accumulate(chances[order] * left), 1.0)
     return adjusted
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows that may be right and wrong together, as sums over the groups.
+
+    Attributes:
+        sizes: of squared numbers of rows.
+        differences: of squared differences, gains - losses.
+        products: of numbers of rows times differences.
+    """
+
+    sizes: float
+    differences: float
+    products: float
+
+
+def design_effect(total: Pairs, groups: Groups) -> float:
+    """How much larger the variance of the difference is than of so many independent rows, and 1 at least (Kish: Survey
+    Sampling, 1965): offers of one name, from many malls, are right or wrong together.
+
+    Args:
+        total: all rows as one.
+    """
+    rows, gains, losses = (float(column[0]) for column in (total.rows, total.gains, total.losses))
+    if not rows:
+        return 1.0
+    mean = (gains - losses) / rows
+    independent = gains + losses - rows * mean**2
+    if not independent:
+        return groups.sizes / rows
+    together = groups.differences - 2 * mean * groups.products + mean**2 * groups.sizes
+    return max(together / independent, 1.0)
 
 
 def weighted(gained: ArrayLike, weight: ArrayLike) -> Pairs:

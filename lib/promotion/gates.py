@@ -46,13 +46,18 @@ class Gate:
         return {"name": self.name, "status": self.status, "words": self.words, **self.figures}
 
 
-def month_gate(pairs: Pairs, settings: PromoteSettings) -> Gate:
-    """No worse on the month's test side."""
+def month_gate(pairs: Pairs, settings: PromoteSettings, effect: float = 1.0) -> Gate:
+    """No worse on the month's test side.
+
+    Args:
+        effect: how many rows tell as much as an independent one (`bounds.design_effect`).
+    """
     rows = int(pairs.rows.sum())
     small = rows < settings.min_rows
     margin = settings.margin_small if small else settings.margin
     why = f" ({'fewer' if small else 'no fewer'} than {settings.min_rows:,})"
-    return _no_worse("month", f"{rows:,} test rows of the month{why}", pairs.total, margin, settings.level)
+    place = f"{rows:,} test rows of the month{why}"
+    return _no_worse("month", place, pairs.total, margin, settings.level, effect)
 
 
 def audit_gate(pairs: Pairs, answered: int, month: str | None, settings: PromoteSettings) -> Gate:
@@ -77,11 +82,12 @@ def unread_audit(month: str, why_not: str) -> Gate:
     return Gate("audit", NOT_JUDGED, f"Not judged by people: the offers of {month} cannot be read: {why_not}.")
 
 
-def category_gate(cat_ids: Sequence[str], pairs: Pairs, settings: PromoteSettings) -> Gate:
+def category_gate(cat_ids: Sequence[str], pairs: Pairs, settings: PromoteSettings, effect: float = 1.0) -> Gate:
     """No single category is shown to lose more than it may.
 
     Args:
         cat_ids: of each category in `pairs`, in the same order.
+        effect: as for the month's gate, of all categories together.
     """
     large = np.flatnonzero(pairs.rows >= settings.category_min_rows)
     judged = Pairs(pairs.rows[large], pairs.gains[large], pairs.losses[large])
@@ -89,7 +95,7 @@ def category_gate(cat_ids: Sequence[str], pairs: Pairs, settings: PromoteSetting
     if len(judged) == 0:
         words = f"Not judged: no category has {settings.category_min_rows} test rows."
         return Gate("categories", NOT_JUDGED, words, {"categories": 0})
-    chances = holm(loses_more(judged, settings.category_margin))
+    chances = holm(loses_more(judged.thinned(effect), settings.category_margin))
     losing = np.flatnonzero(chances < 1 - settings.level)
     losing = losing[np.argsort(judged.difference[losing], kind="stable")]
     worst = [
@@ -204,8 +210,8 @@ def comparison_gate(why_not: str) -> Gate:
     return Gate("comparison", FAILED, f"The champion cannot be compared with: {why_not}.")
 
 
-def _no_worse(name: str, place: str, pairs: Pairs, margin: float, level: float) -> Gate:
-    difference, bound = float(pairs.difference[0]), float(lower_bound(pairs, level)[0])
+def _no_worse(name: str, place: str, pairs: Pairs, margin: float, level: float, effect: float = 1.0) -> Gate:
+    difference, bound = float(pairs.difference[0]), float(lower_bound(pairs.thinned(effect), level)[0])
     passed = bound >= -margin
     words = (
         f"On {place} accuracy changes by {_points(difference)}, at worst by {_points(bound)} ({100 * level:g} % sure); "
@@ -215,7 +221,7 @@ def _no_worse(name: str, place: str, pairs: Pairs, margin: float, level: float) 
         words += " There are too few rows, or too many that the two models answer differently, to be sure of that."
     figures = {
         "difference": difference, "bound": bound, "margin": margin, "rows": int(pairs.rows.sum()),
-        "gains": float(pairs.gains.sum()), "losses": float(pairs.losses.sum()),
+        "gains": float(pairs.gains.sum()), "losses": float(pairs.losses.sum()), "effect": effect,
     }  # fmt: skip
     return Gate(name, PASSED if passed else FAILED, words, figures)
 

@@ -11,10 +11,11 @@ from lib import tables
 from lib.evaluation.calibration import BINS, Bin
 from lib.evaluation.replacement import successor
 from lib.images.portions import portions_for
-from lib.promotion.bounds import Floats, Pairs
+from lib.promotion.bounds import Floats, Groups, Pairs, design_effect
 from lib.scoring.chosen import Chosen
 from lib.scoring.month_scores import MonthRows
 from lib.sources.latest import latest_products
+from lib.text.split import group_key
 from schemas.tokens import TOKENS
 
 # Confidences are counted in so many steps before they are put into bins of equal mass.
@@ -29,19 +30,22 @@ class Counted:
     Attributes:
         cat_ids: the given categories, as they are called now.
         pairs: of each; no gains and losses where there is nothing to compare with.
+        effect: how many of the rows tell as much as an independent one (`bounds.design_effect`).
         bins: the candidate's confidences and how often it is right.
     """
 
     cat_ids: list[str]
     pairs: Pairs
+    effect: float
     bins: list[Bin]
 
 
 def labelled_test_side(spark: SparkSession, warehouse: str, month: str) -> DataFrame:
-    """The month's test offers with their given labels: batch, product_id, truth, weight (1)."""
+    """The month's test offers with their given labels: batch, product_id, truth, weight (1), group (of equal names)."""
     tokens = latest_products(tables.read_month(spark, warehouse, TOKENS, month))
     test = tokens.where((F.col("split") == "test") & F.col("cat_id").isNotNull())
-    return test.select("batch", "product_id", F.col("cat_id").alias("truth"), F.lit(1.0).alias("weight"))
+    group = F.xxhash64(group_key(F.col("name"))).alias("group")
+    return test.select("batch", "product_id", F.col("cat_id").alias("truth"), F.lit(1.0).alias("weight"), group)
 
 
 def labelled_by_people(spark: SparkSession, warehouse: str, month: str, answers: DataFrame) -> DataFrame:
@@ -59,11 +63,11 @@ def compared(labelled: DataFrame, models: Sequence[MonthRows], replaced_by: Mapp
     """Whether each model is right, on cat_ids followed to what took their place.
 
     Args:
-        labelled: batch, product_id, truth, weight.
+        labelled: batch, product_id, truth, weight and what else there is.
         models: the candidate, and what it is compared with if there is anything.
 
     Returns:
-        truth, weight, confidence (the candidate's), right_0, and right_1 if there are two; a row each of `labelled`.
+        `labelled` but for OFFER, confidence (the candidate's), right_0, and right_1 if there are two.
     """
     found = _followed(labelled, "truth", replaced_by)
     for at, model in enumerate(models):
@@ -79,7 +83,7 @@ def compared(labelled: DataFrame, models: Sequence[MonthRows], replaced_by: Mapp
 
 
 def counted(spark: SparkSession, answered: DataFrame, models: Sequence[Chosen]) -> Counted:
-    """Counts of `compared` rows by category and by confidence."""
+    """Counts of `compared` rows, which have a group, by category and by confidence."""
     step = F.least(F.floor(F.col("confidence") * STEPS), F.lit(STEPS - 1)).alias("step")
     grouped = answered.groupBy("truth", step).agg(
         F.count(F.lit(1)).alias("rows"),
@@ -88,14 +92,33 @@ def counted(spark: SparkSession, answered: DataFrame, models: Sequence[Chosen]) 
         F.count_if(_gained(models)).alias("gains"),
         F.count_if(_lost(models)).alias("losses"),
     )
-    with portions_for(spark, _pictures(models)):
-        cells = grouped.toPandas()
+    answered.persist()
+    try:
+        with portions_for(spark, _pictures(models)):
+            cells = grouped.toPandas()
+        groups = _groups(answered, models)
+    finally:
+        answered.unpersist()
     by_category = cells.groupby("truth")[["rows", "gains", "losses"]].sum().sort_index()
     columns = (by_category[name].to_numpy(np.float64) for name in ("rows", "gains", "losses"))
     steps = cells.groupby("step")[["rows", "confidence", "right"]].sum().sort_index()
     rows, confidence, right = (steps[name].to_numpy(np.float64) for name in ("rows", "confidence", "right"))
     bins = equal_mass(rows, confidence, right)
-    return Counted([str(one) for one in by_category.index], Pairs(*columns), bins)
+    pairs = Pairs(*columns)
+    return Counted([str(one) for one in by_category.index], pairs, design_effect(pairs.total, groups), bins)
+
+
+def _groups(answered: DataFrame, models: Sequence[Chosen]) -> Groups:
+    difference = F.count_if(_gained(models)) - F.count_if(_lost(models))
+    each = answered.groupBy("group").agg(F.count(F.lit(1)).alias("rows"), difference.alias("difference"))
+    products = {
+        "sizes": ("rows", "rows"),
+        "differences": ("difference", "difference"),
+        "products": ("rows", "difference"),
+    }
+    sums = each.agg(*(F.sum(F.col(one) * F.col(other)).alias(name) for name, (one, other) in products.items()))
+    row = sums.collect()[0]
+    return Groups(*(float(row[name] or 0) for name in products))
 
 
 def equal_mass(rows: Floats, confidence: Floats, right: Floats, bins: int = BINS) -> list[Bin]:

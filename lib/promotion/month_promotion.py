@@ -226,9 +226,9 @@ class MonthPromotion:
             return [gates.comparison_gate(str(error)), *self._alone()]
         counted = self._counted([ours, peer])
         return [
-            gates.month_gate(counted.pairs, self.settings),
+            gates.month_gate(counted.pairs, self.settings, counted.effect),
             self._audit_gate([self.candidate, rival]),
-            gates.category_gate(counted.cat_ids, counted.pairs, self.settings),
+            gates.category_gate(counted.cat_ids, counted.pairs, self.settings, counted.effect),
             gates.calibration_gate(counted.bins, self.settings),
             gates.latency_gate(times.candidate, times.champion, times.rows, self.settings),
         ]
@@ -244,8 +244,8 @@ class MonthPromotion:
     def _audit_gate(self, models: Sequence[Chosen]) -> Gate:
         audit = self._audit()
         if audit is None or audit.answered < self.settings.audit_min_rows:
-            answered, month = (audit.answered, audit.month) if audit else (0, None)
-            return gates.audit_gate(weighted([], []), answered, month, self.settings)
+            people, month = (audit.answered, audit.month) if audit else (0, None)
+            return gates.audit_gate(weighted([], []), people, month, self.settings)
         try:
             rows = [self._rows(model, audit.month) for model in models]
         except UserError as error:

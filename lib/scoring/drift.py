@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from lib.config import DriftSettings
-from lib.scoring.month_counts import REST, Counts, MonthCounts, Rate, total
+from lib.scoring.month_counts import ALL, REST, Confidence, Counts, MonthCounts, Rate, total
 
 # Chance exceeds it once in a thousand times: of the normal distribution two-sided, and as a probability.
 Z, QUANTILE = 3.29, 0.999
@@ -23,6 +23,8 @@ MOST_ALARMS = 20
 # Names are the malls' own and the report's lines are short.
 NAME_LENGTH = 80
 SIGNIFICANT = 6
+# What an offer may have filled in: key of the counts -> the figure's name, and words.
+FILLED = {"branded": ("brand_fill", "with a brand"), "labelled": ("label_fill", "with a category given")}
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,13 @@ class Judged:
 
 
 def judge(
-    month: str, counts: Mapping[str, MonthCounts], confidence: tuple[Rate, Rate] | None, settings: DriftSettings
+    month: str, counts: Mapping[str, MonthCounts], confidence: Confidence, settings: DriftSettings
 ) -> list[Judged]:
     """Every figure of a month; none where there is no month before.
 
     Args:
         counts: month -> counts, of the month and of those that say what is usual.
-        confidence: of last month's model, then and now.
+        confidence: of last month's model, then and now, of ALL and by mall.
     """
     now, before = counts[month], [one for name, one in sorted(counts.items()) if name != month]
     if not before:
@@ -66,16 +68,19 @@ def judge(
     return [
         *_offers(now, before, settings),
         *_malls(now, before, settings),
+        *_rates_by_mall(now, before, confidence, settings),
         _shift("mall_shift", "malls' shares of the offers", now.malls, [one.malls for one in before], settings.shift),
         _shift(
             "category_shift", "categories' shares of the offers",
             now.categories, [one.categories for one in before], settings.shift,
         ),
-        _filled("brand_fill", "with a brand", "branded", now, before, settings.fill_change),
-        _filled("label_fill", "with a category given", "labelled", now, before, settings.fill_change),
-        _tokens(now, before, settings.tokens_change),
-        _unknown(now, before, settings.unknown_rise),
-        _confidence(confidence, settings.confidence_change),
+        *(
+            _filled("all", key, now.malls, _pooled([one.malls for one in before]), settings.fill_change)
+            for key in FILLED
+        ),
+        _tokens(now.tokens, _mean([one.tokens for one in before]), settings.tokens_change),
+        _unknown(now.unknown, _mean([one.unknown for one in before]), settings.unknown_rise),
+        _confidence(confidence.get(ALL), settings.confidence_change),
     ]  # fmt: skip
 
 
@@ -168,16 +173,46 @@ def _of_counts(ratio: float, usual: float) -> float:
     return Z * math.sqrt((ratio + ratio * ratio) / usual)
 
 
-def _malls(now: MonthCounts, before: Sequence[MonthCounts], settings: DriftSettings) -> Iterator[Judged]:
-    """Offers of each mall that counts, those that lost most first."""
+def _that_count(before: Sequence[MonthCounts], settings: DriftSettings) -> dict[str, float]:
+    """Malls that usually have the least share of the offers, with their usual offers; the largest first."""
     malls = {key for one in before for key in one.malls} - {REST}
     usual = {mall: median(one.malls.get(mall, _NONE)["offers"] for one in before) for mall in malls}
     least = settings.mall_share * median(one.offers for one in before)
-    lost = {
-        mall: 1 - now.malls.get(mall, _NONE)["offers"] / count
-        for mall, count in usual.items()
-        if count and count >= least
-    }
+    counted = {mall: count for mall, count in usual.items() if count and count >= least}
+    return dict(sorted(counted.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _rates_by_mall(
+    now: MonthCounts, before: Sequence[MonthCounts], confidence: Confidence, settings: DriftSettings
+) -> Iterator[Judged]:
+    for mall in _that_count(before, settings):
+        yield from _mall_rates(mall, now, before, confidence, settings)
+
+
+def _mall_rates(
+    mall: str, now: MonthCounts, before: Sequence[MonthCounts], confidence: Confidence, settings: DriftSettings
+) -> Iterator[Judged]:
+    """What is looked at of all offers, of one mall's; without what cannot be judged."""
+    if mall not in now.malls:
+        return
+    place, own = f"mall={mall}", {mall: now.malls[mall]}
+    usual = _pooled([{mall: one.malls[mall]} for one in before if mall in one.malls])
+    judged = [_filled(place, key, own, usual, settings.fill_change) for key in FILLED]
+    tokens, unknown = (
+        [getattr(one, what).get(mall) for one in (now, *before)] for what in ("mall_tokens", "mall_unknown")
+    )
+    judged.append(_tokens(tokens[0], _mean(tokens[1:]), settings.tokens_change, place))
+    judged.append(_unknown(unknown[0], _mean(unknown[1:]), settings.unknown_rise, place))
+    judged.append(_confidence(confidence.get(mall), settings.confidence_change, place))
+    for one in judged:
+        if one.figure.value is not None:
+            yield Judged(one.figure, f"mall {mall[:NAME_LENGTH]}: {one.words}")
+
+
+def _malls(now: MonthCounts, before: Sequence[MonthCounts], settings: DriftSettings) -> Iterator[Judged]:
+    """Offers of each mall that counts, those that lost most first."""
+    usual = _that_count(before, settings)
+    lost = {mall: 1 - now.malls.get(mall, _NONE)["offers"] / count for mall, count in usual.items()}
     for mall in sorted(lost, key=lambda one: (-lost[one], -usual[one], one)):
         threshold = settings.mall_lost + _of_counts(1 - settings.mall_lost, usual[mall])
         offers = now.malls.get(mall, _NONE)["offers"]
@@ -194,44 +229,38 @@ def _shift(name: str, what: str, now: Counts, before: Sequence[Counts], least: f
     return _judged(name, "all", value, threshold, f"{what} moved by {value:.3f} bits")
 
 
-def _filled(
-    name: str, what: str, key: str, now: MonthCounts, before: Sequence[MonthCounts], least: float
-) -> Judged:  # fmt: skip
+def _filled(place: str, key: str, now: Counts, usual: Counts, least: float) -> Judged:
     """The share of offers where something is filled in."""
-    usual = _pooled([one.malls for one in before])
-    new = Rate(total(now.malls, key) / now.offers, now.offers)
-    old = Rate(total(usual, key) / total(usual, "offers"), total(usual, "offers"))
+    name, what = FILLED[key]
+    new, old = (Rate(total(counts, key) / total(counts, "offers"), total(counts, "offers")) for counts in (now, usual))
     words = f"{new.value:.1%} of the offers {what} where {old.value:.1%} are usual"
-    return _judged(name, "all", abs(new.value - old.value), least + _of_rates(new, old), words)
+    return _judged(name, place, abs(new.value - old.value), least + _of_rates(new, old), words)
 
 
-def _tokens(now: MonthCounts, before: Sequence[MonthCounts], least: float) -> Judged:
-    usual = _mean([one.tokens for one in before])
-    if now.tokens is None or usual is None or not usual.value:
+def _tokens(now: Rate | None, usual: Rate | None, least: float, place: str = "all") -> Judged:
+    if now is None or usual is None or not usual.value:
         return _not_judged("tokens", "a name's tokens: no month before was cut by the same tokenizer")
-    value = abs(now.tokens.value / usual.value - 1)
+    value = abs(now.value / usual.value - 1)
     # Names differ by about their own length: the mean of n of them strays by no more than 1 / sqrt(n) of it.
-    chance = Z * math.sqrt(1 / now.tokens.rows + 1 / usual.rows)
-    words = f"names have {now.tokens.value:.1f} tokens where {usual.value:.1f} are usual"
-    return _judged("tokens", "all", value, least + chance, words)
+    chance = Z * math.sqrt(1 / now.rows + 1 / usual.rows)
+    words = f"names have {now.value:.1f} tokens where {usual.value:.1f} are usual"
+    return _judged("tokens", place, value, least + chance, words)
 
 
-def _unknown(now: MonthCounts, before: Sequence[MonthCounts], least: float) -> Judged:
+def _unknown(now: Rate | None, usual: Rate | None, least: float, place: str = "all") -> Judged:
     """Each month against the vocabulary of the one before it: its own vocabulary would always flatter a month."""
-    usual = _mean([one.unknown for one in before])
-    if now.unknown is None or usual is None:
+    if now is None or usual is None:
         return _not_judged("unknown_words", "unknown words: two months before and their vocabularies are needed")
-    value = now.unknown.value - usual.value
-    words = f"the last vocabulary lacks {now.unknown.value:.1%} of the words where {usual.value:.1%} are usual"
-    return _judged("unknown_words", "all", value, least + _of_rates(now.unknown, usual), words)
+    words = f"the last vocabulary lacks {now.value:.1%} of the words where {usual.value:.1%} are usual"
+    return _judged("unknown_words", place, now.value - usual.value, least + _of_rates(now, usual), words)
 
 
-def _confidence(compared: tuple[Rate, Rate] | None, least: float) -> Judged:
+def _confidence(compared: tuple[Rate, Rate] | None, least: float, place: str = "all") -> Judged:
     if compared is None or not all(rate.rows for rate in compared):
         return _not_judged("confidence", "confidence: last month's model was not measured on names of both months")
     then, now = compared
     words = f"last month's model is sure of {now.value:.1%} on average where it was of {then.value:.1%}"
-    return _judged("confidence", "all", abs(now.value - then.value), least + _of_rates(now, then), words)
+    return _judged("confidence", place, abs(now.value - then.value), least + _of_rates(now, then), words)
 
 
 def _of_rates(new: Rate, old: Rate) -> float:

@@ -5,7 +5,7 @@ bounded.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -28,6 +28,8 @@ MOST_KEYS = 10_000
 REST = ""
 MAIN_HEAD = "head=output"
 Counts = dict[str, dict[str, int]]
+# Slice of what is of all malls together; no mall's id holds a space.
+ALL = "all malls"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Rate:
 
     value: float
     rows: int
+
+
+Rates = dict[str, Rate]
+# Slice -> a mean then and now.
+Confidence = dict[str, tuple[Rate, Rate]]
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,15 @@ class MonthCounts:
         categories: given category (or REST), after replaced ones were followed -> {"offers": …}.
         tokens: mean tokens of a name, and of how many names; None where the month is not tokenized.
         unknown: share of its train words that the vocabulary of the month before lacks; None where it cannot be said.
+        mall_tokens, mall_unknown: the two by mall, there of all words; malls beyond the MOST_KEYS largest are left out.
     """
 
     malls: Counts
     categories: Counts
     tokens: Rate | None = None
     unknown: Rate | None = None
+    mall_tokens: Rates = field(default_factory=dict)
+    mall_unknown: Rates = field(default_factory=dict)
 
     @property
     def offers(self) -> int:
@@ -101,13 +111,15 @@ def count(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[
     })  # fmt: skip
     categories = _by_key(products.where(F.col("cat_id").isNotNull()), F.col("cat_id"), {"offers": F.count(F.lit(1))})
     replaced = replacements(tables.read_if_there(spark, warehouse, TAXONOMY, month=compared[-1]))
-    tokens = _tokens(spark, warehouse, compared)
+    tokens, mall_tokens = _tokens(spark, warehouse, compared), _mall_tokens(spark, warehouse, compared)
     return {
         month: MonthCounts(
             malls.get(month, {}),
             _followed(categories.get(month, {}), replaced),
             tokens.get(month),
             _unknown(spark, warehouse, month),
+            mall_tokens.get(month, {}),
+            _mall_unknown(spark, warehouse, month),
         )
         for month in compared
     }
@@ -119,19 +131,30 @@ def category_names(spark: SparkSession, warehouse: str, month: str, cat_ids: Seq
     return {str(row["cat_id"]): " > ".join(row["path"]) for row in leaves.select("cat_id", "path").collect()}
 
 
-def confidence(spark: SparkSession, warehouse: str, month: str) -> tuple[Rate, Rate] | None:
+def confidence(spark: SparkSession, warehouse: str, month: str) -> Confidence:
     """Mean confidence of last month's model on the test side that it was measured on, and on this month's test names.
 
     Returns:
-        Both; None where `evaluate` has not put last month's model before this month's names.
+        ALL, or a mall's id -> both; empty where `evaluate` has not put last month's model before this month's names.
     """
     before = manifest.find(warehouse, "train", months.shift(month, -1))
     if before is None or not tables.exists(spark, warehouse, METRICS):
-        return None
+        return {}
     version = str(before.facts["version"])
     then = _mean_confidence(spark, warehouse, before.month, version, "test")
     now = _mean_confidence(spark, warehouse, month, version, "next_month")
-    return None if then is None or now is None else (then, now)
+    overall = {} if then is None or now is None else {ALL: (then, now)}
+    return overall | _mall_confidence(warehouse, before.month, month, version)
+
+
+def _mall_confidence(warehouse: str, before: str, month: str, version: str) -> Confidence:
+    """By the mall of sampled test names, of malls of which both months have some."""
+    own, fresh = (manifest.find(warehouse, "evaluate", one) for one in (before, month))
+    older = (fresh.facts.get("next_month") or {}) if fresh is not None else {}
+    if own is None or (own.facts["model_version"], older.get("model_version")) != (version, version):
+        return {}
+    then, now = (facts.get("mall_confidence", {}) for facts in (own.facts, older))
+    return {mall: (Rate(*then[mall]), Rate(*now[mall])) for mall in sorted(then.keys() & now.keys())}
 
 
 def _mean_confidence(spark: SparkSession, warehouse: str, month: str, version: str, split: str) -> Rate | None:
@@ -179,6 +202,41 @@ def _tokens(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dic
     found = rows.agg(F.avg(F.size("name_tokens")).alias("mean"), F.count(F.lit(1)).alias("rows")).collect()
     keys = {row["tokenizer_key"] for row in found if row["month"] == compared[-1]}
     return {row["month"]: Rate(row["mean"], row["rows"]) for row in found if keys == {row["tokenizer_key"]}}
+
+
+def _mall_tokens(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, Rates]:
+    """As `_tokens`, by mall."""
+    if not tables.exists(spark, warehouse, TOKENS):
+        return {}
+    rows = tables.read(spark, warehouse, TOKENS, month=list(compared)).groupBy("month", "tokenizer_key", _mall())
+    counted = rows.agg(F.avg(F.size("name_tokens")).alias("mean"), F.count(F.lit(1)).alias("rows"))
+    found = counted.orderBy(F.desc("rows"), "mall").limit(MOST_KEYS * len(compared)).collect()
+    keys = {row["tokenizer_key"] for row in found if row["month"] == compared[-1]}
+    made: dict[str, Rates] = {}
+    for row in found:
+        if keys == {row["tokenizer_key"]}:
+            made.setdefault(row["month"], {})[row["mall"]] = Rate(row["mean"], row["rows"])
+    return made
+
+
+def _mall() -> Column:
+    return F.substring_index("product_id", ":", 1).alias("mall")
+
+
+def _mall_unknown(spark: SparkSession, warehouse: str, month: str) -> Rates:
+    """Share of the words of a mall's names that the vocabulary of the month before lacks."""
+    before = months.shift(month, -1)
+    if manifest.find(warehouse, "vocabulary", before) is None:
+        return {}
+    vocabulary = manifest.artefact_of(warehouse, "vocabulary", before, "vocabulary")
+    names = tables.read(spark, warehouse, TOKENS, month=month)
+    same = names.where(F.col("tokenizer_key") == vocabulary.facts["tokenizer_key"])
+    words = spark.read.parquet(str(vocabulary.path("words.parquet"))).select("token", F.lit(True).alias("known"))
+    each = same.select(_mall(), F.explode("name_tokens").alias("token"))
+    judged = each.join(F.broadcast(words), on="token", how="left").groupBy("mall")
+    counted = judged.agg(F.count(F.lit(1)).alias("rows"), F.count_if(F.col("known").isNull()).alias("missing"))
+    found = counted.orderBy(F.desc("rows"), "mall").limit(MOST_KEYS).collect()
+    return {row["mall"]: Rate(row["missing"] / row["rows"], row["rows"]) for row in found}
 
 
 def _unknown(spark: SparkSession, warehouse: str, month: str) -> Rate | None:

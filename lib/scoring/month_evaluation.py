@@ -158,6 +158,7 @@ class MonthEvaluation:
         if len(sample) == 0:
             return facts, []
         facts["next_month"] = self._next_month(sample)
+        facts["mall_confidence"] = comparisons.mall_confidence(sample, self.seen[MAIN_HEAD].confidence)
         facts["peer"] = self._peer(sample) if self.settings.peer else None
         facts["truth"] = self._truth(sample)
         return facts, comparisons.truth_figures(facts["truth"]) if facts["truth"] else []
@@ -183,6 +184,7 @@ class MonthEvaluation:
         ]
         self._write("next_month", older.number, found)
         compared = comparisons.next_month(seen, self.seen[MAIN_HEAD], self.settings.bootstrap_rounds)
+        compared["mall_confidence"] = comparisons.mall_confidence(sample, seen.confidence)
         return {"model_version": older.number, "model_month": older.month, **compared}
 
     def _older_answers(self, predictor: Predictor, hierarchy: Hierarchy, sample: Sample) -> Predictions:

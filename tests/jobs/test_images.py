@@ -189,6 +189,7 @@ def test_pictures_of_the_embedded_site(spark: SparkSession, tmp_path: Path) -> N
 ROUND, PICTURES = 10, 30
 
 
+@pytest.mark.soak
 def test_killed_while_it_fetches_it_goes_on(spark: SparkSession, tmp_path: Path) -> None:
     answers = {f"/{number}.jpg": answer(body(noise(number % 7))) for number in range(PICTURES)}
     with running(dict(answers), latency=0.02) as server:

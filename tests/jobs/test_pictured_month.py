@@ -162,6 +162,7 @@ def test_it_is_skipped_when_nothing_changed_and_gives_the_same_when_forced(month
     assert [{**one, "version": None} for one in again.written] == [{**one, "version": None} for one in before]
 
 
+@pytest.mark.soak
 def test_killed_while_it_looks_it_goes_on(month: Month, tmp_path: Path) -> None:
     """Chunks that were looked at are not looked at again, and the rows are those of an undisturbed run."""
     config = config_in(tmp_path)

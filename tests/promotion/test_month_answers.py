@@ -30,8 +30,13 @@ class Said:
 
 
 def test_who_is_right_is_counted_by_living_categories(spark: SparkSession) -> None:
-    given = [("b", "1", "old", 1.0), ("b", "2", "new", 1.0), ("b", "3", "new", 3.0), ("b", "4", "other", 1.0)]
-    labelled = spark.createDataFrame(given, "batch string, product_id string, truth string, weight double")
+    given = [
+        ("b", "1", "old", 1.0, 7),
+        ("b", "2", "new", 1.0, 8),
+        ("b", "3", "new", 3.0, 9),
+        ("b", "4", "other", 1.0, 9),
+    ]
+    labelled = spark.createDataFrame(given, "batch string, product_id string, truth string, weight double, group long")
     ours = Said(spark, {"1": ("new", 0.9), "2": ("new", 0.9), "3": ("other", 0.4), "4": ("other", 0.8)})
     peer = Said(spark, {"1": ("old", 0.9), "2": ("other", 0.9), "3": ("old", 0.4), "4": ("other", 0.8)})
     models = [ours, peer]
@@ -41,10 +46,27 @@ def test_who_is_right_is_counted_by_living_categories(spark: SparkSession) -> No
     assert found.cat_ids == ["new", "other"]
     columns = (found.pairs.rows, found.pairs.gains, found.pairs.losses)
     assert [list(column) for column in columns] == [[3, 1], [1, 0], [1, 0]]
+    assert found.effect == 1
     assert sum(one.rows for one in found.bins) == 4
     assert sum(one.rows * one.accuracy for one in found.bins) == pytest.approx(3)
     sign, weight = month_answers.signs(spark, answered, chosen)
     assert sorted(zip(sign, weight, strict=True)) == [(-1, 3.0), (0, 1.0), (0, 1.0), (1, 1.0)]
+
+
+def test_offers_of_one_name_count_as_about_one(spark: SparkSession) -> None:
+    """Each name is sold by ten malls, whose offers a model labels alike."""
+    given = [("b", f"{name}-{mall}", "a", 1.0, name) for name in range(8) for mall in range(10)]
+    labelled = spark.createDataFrame(given, "batch string, product_id string, truth string, weight double, group long")
+    ours, peer = (
+        Said(spark, {row[1]: ("a" if row[4] not in wrong else "b", 0.9) for row in given}) for wrong in ({0}, {1, 2})
+    )
+    answered = month_answers.compared(labelled, [ours, peer], {})  # type: ignore[list-item]
+    found = month_answers.counted(spark, answered, [ours.chosen, peer.chosen])
+    assert (found.pairs.gains.sum(), found.pairs.losses.sum()) == (20, 10)
+    assert found.effect == pytest.approx(10)
+    # Where nobody differs, ten rows of a name are one all the same.
+    same = month_answers.compared(labelled, [ours, ours], {})  # type: ignore[list-item]
+    assert month_answers.counted(spark, same, [ours.chosen, ours.chosen]).effect == pytest.approx(10)
 
 
 def test_two_are_timed_by_turns() -> None:

@@ -1,11 +1,13 @@
 """Drift judged on counts: what an ordinary month does is none, what a broken one does is; few offers prove nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lib.config import DriftSettings
 from lib.scoring.drift import Figure, chance_divergence, divergence, facts_of, judge, most_moved
-from lib.scoring.month_counts import REST, Counts, MonthCounts, Rate
+from lib.scoring.month_counts import ALL, REST, Confidence, Counts, MonthCounts, Rate
 
 MONTH, BEFORE = "2026-03", ["2026-01", "2026-02"]
 MALLS = {"a": 5000, "b": 3000, "c": 1900, "d": 60, REST: 40}
@@ -26,9 +28,9 @@ def _offers(counts: dict[str, int]) -> Counts:
     return {key: {"offers": offers} for key, offers in counts.items()}
 
 
-def _drifted(now: MonthCounts, before: MonthCounts | None = None, **more: tuple[Rate, Rate]) -> set[tuple[str, str]]:
+def _drifted(now: MonthCounts, before: MonthCounts | None = None, **more: Confidence) -> set[tuple[str, str]]:
     usual = before or _month()
-    judged = judge(MONTH, {MONTH: now, **dict.fromkeys(BEFORE, usual)}, more.get("confidence"), DriftSettings())
+    judged = judge(MONTH, {MONTH: now, **dict.fromkeys(BEFORE, usual)}, more.get("confidence", {}), DriftSettings())
     return {(one.figure.name, one.figure.slice) for one in judged if one.figure.drifted}
 
 
@@ -39,7 +41,7 @@ def test_the_same_month_again_is_no_drift() -> None:
 def test_a_mall_that_vanishes_is_named() -> None:
     now = _month({mall: offers for mall, offers in MALLS.items() if mall != "c"})
     assert _drifted(now) == {("offers_lost", "mall=c"), ("mall_shift", "all")}
-    judged = judge(MONTH, {MONTH: now, **dict.fromkeys(BEFORE, _month())}, None, DriftSettings())
+    judged = judge(MONTH, {MONTH: now, **dict.fromkeys(BEFORE, _month())}, {}, DriftSettings())
     facts = facts_of(MONTH, BEFORE, judged, ["mall c (19.0% to 0.0% of the offers)"])
     assert facts["drifted"]
     assert facts["words"].startswith(
@@ -68,7 +70,7 @@ def test_half_the_usual_offers_is_an_alarm_and_a_tenth_less_is_none() -> None:
 def test_one_bad_month_before_does_not_say_what_is_usual() -> None:
     bad = _month({name: counts // 4 for name, counts in MALLS.items()})
     counts = {MONTH: _month(), "2025-12": _month(), "2026-01": bad, "2026-02": _month()}
-    assert not any(one.figure.drifted for one in judge(MONTH, counts, None, DriftSettings()))
+    assert not any(one.figure.drifted for one in judge(MONTH, counts, {}, DriftSettings()))
 
 
 def test_categories_that_move_are_drift() -> None:
@@ -86,14 +88,32 @@ def test_words_and_confidence() -> None:
     assert _drifted(_month(tokens=Rate(8.2, 10_000), unknown=Rate(0.07, 80_000)), usual) == set()
     moved = _drifted(_month(tokens=Rate(4.0, 10_000), unknown=Rate(0.30, 80_000)), usual)
     assert moved == {("tokens", "all"), ("unknown_words", "all")}
-    assert _drifted(_month(), confidence=(Rate(0.9, 5000), Rate(0.7, 5000))) == {("confidence", "all")}
-    assert _drifted(_month(), confidence=(Rate(0.9, 5000), Rate(0.88, 5000))) == set()
-    assert _drifted(_month(), confidence=(Rate(0.0, 0), Rate(0.88, 5000))) == set(), "no test names a month ago"
-    assert _drifted(_month(), confidence=(Rate(0.9, 5000), Rate(float("nan"), 5000))) == {("confidence", "all")}
+    assert _drifted(_month(), confidence={ALL: (Rate(0.9, 5000), Rate(0.7, 5000))}) == {("confidence", "all")}
+    assert _drifted(_month(), confidence={ALL: (Rate(0.9, 5000), Rate(0.88, 5000))}) == set()
+    assert _drifted(_month(), confidence={ALL: (Rate(0.0, 0), Rate(0.88, 5000))}) == set(), "no test names a month ago"
+    assert _drifted(_month(), confidence={ALL: (Rate(0.9, 5000), Rate(float("nan"), 5000))}) == {("confidence", "all")}
+
+
+def test_a_mall_whose_offers_changed_is_named_where_the_whole_hardly_moves() -> None:
+    usual = replace(_month(), mall_tokens={"c": Rate(8.0, 1900)}, mall_unknown={"c": Rate(0.05, 15_000)})
+    bare = {**_month().malls, "c": {"offers": 1900, "branded": 0, "labelled": 300}}
+    now = replace(
+        usual, malls=bare, mall_tokens={"c": Rate(4.0, 1900)}, mall_unknown={"c": Rate(0.4, 15_000)}
+    )  # fmt: skip
+    confidence = {"c": (Rate(0.9, 200), Rate(0.5, 200)), "d": (Rate(0.9, 200), Rate(0.1, 200))}
+    found = _drifted(now, usual, confidence=confidence)
+    # The total lost under 10 points of its brands; d is too small to count.
+    assert found == {
+        *((name, "mall=c") for name in ("brand_fill", "label_fill", "tokens", "unknown_words", "confidence")),
+        ("label_fill", "all"),
+    }
+    judged = judge(MONTH, {MONTH: now, **dict.fromkeys(BEFORE, usual)}, confidence, DriftSettings())
+    words = [one.words for one in judged if one.figure.drifted]
+    assert words[0] == "mall c: 0.0% of the offers with a brand where 50.0% are usual"
 
 
 def test_what_cannot_be_judged_is_said_and_is_no_drift() -> None:
-    judged = judge(MONTH, {MONTH: _month(), **dict.fromkeys(BEFORE, _month())}, None, DriftSettings())
+    judged = judge(MONTH, {MONTH: _month(), **dict.fromkeys(BEFORE, _month())}, {}, DriftSettings())
     facts = facts_of(MONTH, BEFORE, judged, [])
     unjudged = {one["name"] for one in facts["figures"] if one["value"] is None}
     assert unjudged == {"tokens", "unknown_words", "confidence"}
@@ -102,7 +122,7 @@ def test_what_cannot_be_judged_is_said_and_is_no_drift() -> None:
 
 
 def test_the_first_month_has_nothing_to_compare_with() -> None:
-    assert judge(MONTH, {MONTH: _month()}, None, DriftSettings()) == []
+    assert judge(MONTH, {MONTH: _month()}, {}, DriftSettings()) == []
     facts = facts_of(MONTH, [], [], [])
     assert facts == {
         "drifted": False, "words": "There is no month before 2026-03 to compare it with.",
@@ -145,6 +165,6 @@ def test_what_moved_most_is_by_share_and_never_the_rest() -> None:
 
 
 def test_figures_are_numbers_a_manifest_takes() -> None:
-    for one in judge(MONTH, {MONTH: _month(), BEFORE[0]: _month()}, None, DriftSettings()):
+    for one in judge(MONTH, {MONTH: _month(), BEFORE[0]: _month()}, {}, DriftSettings()):
         assert isinstance(one.figure, Figure)
         assert type(one.figure.drifted) is bool
