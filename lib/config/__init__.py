@@ -26,6 +26,7 @@ from lib.config.promote import PromoteSettings
 from lib.config.reading import NOT_YAML, read_mapping, sentence
 from lib.config.review import ReviewSettings
 from lib.config.routing import RoutingSettings
+from lib.config.uncertain import UncertainSettings
 from lib.errors import UserError
 
 __all__ = [
@@ -79,6 +80,7 @@ class EvaluateSettings(Settings):
     sample_rows: Positive = Field(50_000, description="test names of the month held in memory at most")
     peer: bool = Field(False, description="also train the scikit-learn peer on the same split")
     peer_max_rows: Positive = Field(250_000, description="names the peer learns from at most: it holds them in memory")
+    uncertain: UncertainSettings = UncertainSettings()
 
 
 class ScoreSettings(Settings):
@@ -438,6 +440,9 @@ class CategoriesSettings(Settings):
 
     taxonomy: TaxonomySettings = TaxonomySettings()
     max_leaves: Positive = Field(default=100_000, description="more are refused: the column is no leaf id")
+    fixes: Text | None = Field(
+        default=None, description="YAML file of people's corrections (lib/config/category_fixes.py); null: none"
+    )
     cap: Positive = Field(default=250_000, description="train rows a leaf keeps in a window, about")
     weight_power: Share = Field(default=0.0, description="a row of a small leaf weighs (median / rows) ** weight_power")
     weight_max: float = Field(default=3.0, ge=1, le=100, description="largest weight of a row")
