@@ -13,6 +13,7 @@ from lib.config import RoutingSettings
 from lib.errors import UserError
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions, Recorder
+from lib.evaluation.wilson import wilson_lower
 from lib.scoring import thresholds
 from lib.scoring.predictor import Predictor
 from lib.scoring.thresholds import (
@@ -24,7 +25,6 @@ from lib.scoring.thresholds import (
     routed,
     store,
     thresholds_of,
-    wilson_lower,
 )
 
 CAT_IDS, PATHS = ["100", "101", "200"], [["식품", "과일"], ["식품", "채소"], ["의류"]]
