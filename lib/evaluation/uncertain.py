@@ -15,7 +15,7 @@ number of answers is exp of the entropy of the answers' own distribution, which 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -105,12 +105,14 @@ class Uncertain:
     Attributes:
         listed: the highest mean entropy first.
         judged, few: categories with enough rows, and with fewer.
-        sure_share: of all rows, surely answered with another category than theirs.
+        sure_from, sure_share: the confidence that counts as sure, and the share of all rows that are so answered with
+            another category than theirs.
     """
 
     listed: list[UncertainCategory]
     judged: int
     few: int
+    sure_from: float
     sure_share: float
 
 
@@ -131,7 +133,7 @@ def uncertain(answers: Answers, classes: int, settings: UncertainSettings) -> Un
         mean, half = float(means[label]), float(halves[label])
         found.append(_category(label, Interval(mean, max(0.0, mean - half), mean + half), flows, usual, settings))
     few = (flows.rows > 0) & (flows.rows < settings.min_rows)
-    return Uncertain(found, len(enough), int(few.sum()), usual)
+    return Uncertain(found, len(enough), int(few.sum()), settings.sure, usual)
 
 
 def facts(found: Uncertain, cat_ids: Sequence[str], paths: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -139,6 +141,7 @@ def facts(found: Uncertain, cat_ids: Sequence[str], paths: Sequence[Sequence[str
     return {
         "judged": found.judged,
         "few": found.few,
+        "sure_from": found.sure_from,
         "sure_share": found.sure_share,
         "categories": [
             {
@@ -150,20 +153,11 @@ def facts(found: Uncertain, cat_ids: Sequence[str], paths: Sequence[Sequence[str
                 "entropy": [one.entropy.value, one.entropy.low, one.entropy.high],
                 "answers": one.answers,
                 "sure": one.sure,
-                "rivals": [
-                    {
-                        "cat_id": cat_ids[r.label],
-                        "path": list(paths[r.label]),
-                        "rows": r.rows,
-                        "back": r.back,
-                        "of": r.of,
-                    }
-                    for r in one.rivals
-                ],
+                "rivals": [{"cat_id": cat_ids[r.label], "path": list(paths[r.label]), **asdict(r)} for r in one.rivals],
             }
             for one in found.listed
         ],
-    }  # fmt: skip
+    }
 
 
 class _Flows:
@@ -192,8 +186,9 @@ def _mean_entropy(answers: Answers, rows: NDArray[np.int64]) -> tuple[NDArray[np
 
 
 def _highest(score: NDArray[np.float64], labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """The labels of the highest score, at most so many; of equals the smaller label."""
-    return labels[np.argsort(-score[labels], kind="stable")[:count]]
+    """The labels of the highest score, at most so many, none of score 0; of equals the smaller label."""
+    some = labels[score[labels] > 0]
+    return some[np.argsort(-score[some], kind="stable")[:count]]
 
 
 def _counted(answers: Answers, chosen: NDArray[np.bool_], classes: int) -> Any:
