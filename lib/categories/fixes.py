@@ -234,9 +234,8 @@ def _fix(place: Path, number: int, entry: Any) -> CategoryFix:
     try:
         return CategoryFix.model_validate(entry)
     except ValidationError as error:
-        raise UserError(
-            f"{where}: {sentence(error, CategoryFix)}; write it as in {EXAMPLE}, numbers and yes or no in quotes"
-        ) from None
+        said = sentence(error, CategoryFix, "a fix")
+        raise UserError(f"{where}: {said}; write it as in {EXAMPLE}, ids and words in quotes") from None
 
 
 def _action(fix: CategoryFix) -> str:

@@ -47,20 +47,20 @@ def read_mapping(place: Path, what: str, example: str) -> dict[Any, Any]:
     return record
 
 
-def sentence(error: ValidationError, root: type[BaseModel]) -> str:
+def sentence(error: ValidationError, root: type[BaseModel], whole: str = "the file") -> str:
     """All complaints as one sentence: key path, what is wrong, what is accepted.
 
     Args:
-        root: what was to be made of the whole.
+        root: what was to be made of it.
+        whole: what it is called.
     """
     complaints = []
     for item in error.errors(include_url=False):
         names = [str(part) for part in item["loc"]]
         path = ".".join(names)
         if item["type"] == "extra_forbidden":
-            complaints.append(
-                f"{path} is not a known key; {'.'.join(names[:-1]) or 'the file'} accepts {_accepted(names[:-1], root)}"
-            )
+            section = ".".join(names[:-1]) or whole
+            complaints.append(f"{path} is not a known key; {section} accepts {_accepted(names[:-1], root)}")
         elif item["type"] == "missing":
             complaints.append(f"{path} is required")
         elif isinstance(item["input"], dict):

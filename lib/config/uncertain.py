@@ -14,7 +14,7 @@ class UncertainSettings(Settings):
         10, description="categories of the highest mean entropy, and as many of the most rows answered otherwise"
     )
     min_rows: Positive = Field(30, description="held-out rows below which a category is not judged")
-    swapped: Share = Field(0.05, description="of either category's rows, answered with the other: twins")
+    swapped: Share = Field(0.1, description="of either category's rows, answered with the other: twins")
     sure: Share = Field(0.9, description="confidence from which on an answer contradicts the label")
     polluted: Share = Field(0.03, description="of a category's rows, surely answered with others")
     spread: Annotated[float, Field(ge=1)] = Field(

@@ -78,7 +78,8 @@ class Suggester:
         return {"split": {"category": self.cat_ids[one.label], "rules": rules}} if rules else None
 
     def _answered(self, given: int, said: int) -> NDArray[np.bool_]:
-        return (self.seen.label == given) & (self.seen.predicted == said)
+        chosen: NDArray[np.bool_] = (self.seen.label == given) & (self.seen.predicted == said)
+        return chosen
 
     @staticmethod
     def _rows(one: UncertainCategory, label: int) -> tuple[int, int]:

@@ -188,7 +188,8 @@ def _mean_entropy(answers: Answers, rows: NDArray[np.int64]) -> tuple[NDArray[np
 def _highest(score: NDArray[np.float64], labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The labels of the highest score, at most so many, none of score 0; of equals the smaller label."""
     some = labels[score[labels] > 0]
-    return some[np.argsort(-score[some], kind="stable")[:count]]
+    highest: NDArray[np.int64] = some[np.argsort(-score[some], kind="stable")[:count]]
+    return highest
 
 
 def _counted(answers: Answers, chosen: NDArray[np.bool_], classes: int) -> Any:

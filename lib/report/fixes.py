@@ -34,18 +34,7 @@ def uncertain(facts: MonthFacts, examples: int, name_length: int) -> dict[str, A
         f"and those with the most rows answered otherwise; {count(found['few'])} have too few rows to be judged.",
         "usual": f"Of all rows {percent(found['sure_share'])} are surely answered (a confidence of "
         f"{found['sure_from']} or more) with another category than theirs.",
-        "rows": [
-            {
-                **one,
-                "words": KINDS.get(one["kind"], one["kind"]),
-                "mark": interval_mark(*one["entropy"], 0.0, most),
-                "mistaken_share": one["mistaken"] / one["rows"],
-                "sure_share": one["sure"] / one["rows"],
-                "fix": _entry(one.get("fix")),
-                "examples": [cut_example(shown, name_length, facts.thumbnails) for shown in one["examples"][:examples]],
-            }
-            for one in listed
-        ],
+        "rows": [_row(one, most, examples, name_length, facts) for one in listed],
     }
 
 
@@ -55,6 +44,19 @@ def fixes(facts: MonthFacts) -> list[dict[str, Any]] | None:
     if facts.stages.get("normalize") is None:
         return None
     return [_fix(fix, facts) for fix in facts.facts("normalize").get("fixes", [])]
+
+
+def _row(one: Mapping[str, Any], most: float, examples: int, name_length: int, facts: MonthFacts) -> dict[str, Any]:
+    value, low, high = one["entropy"]
+    return {
+        **one,
+        "words": KINDS.get(one["kind"], one["kind"]),
+        "mark": interval_mark(value, low, high, 0.0, most),
+        "mistaken_share": one["mistaken"] / one["rows"],
+        "sure_share": one["sure"] / one["rows"],
+        "fix": _entry(one.get("fix")),
+        "examples": [cut_example(shown, name_length, facts.thumbnails) for shown in one["examples"][:examples]],
+    }
 
 
 def _fix(fix: Mapping[str, Any], facts: MonthFacts) -> dict[str, Any]:

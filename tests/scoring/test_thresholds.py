@@ -46,12 +46,6 @@ def _many(predicted: int, confidence: float, right: int, wrong: int) -> list[tup
     return [(predicted, confidence, True)] * right + [(predicted, confidence, False)] * wrong
 
 
-def test_wilson_by_hand() -> None:
-    # All of n right: n / (n + z^2), z^2 = 2.7055. 90 of 100: (0.91353 - 1.64485 * 0.0311069) / 1.02706.
-    found = wilson_lower(np.array([50, 0, 90]), np.array([50, 10, 100]))
-    np.testing.assert_allclose(found, [50 / 52.7055, 0, 0.83964], atol=1e-4)
-
-
 def test_the_lowest_confidence_whose_bound_holds() -> None:
     confidence = np.array([0.9] * 60 + [0.6] * 40 + [0.3] * 40, np.float32)
     correct = np.array([True] * 60 + [True] * 37 + [False] * 3 + [False] * 40)
