@@ -162,7 +162,8 @@ def test_fixes_are_counted_by_both_stages_and_a_later_one_redoes_nothing(
     }  # fmt: skip
     listed = artefact_of(warehouse, "shards", "2026-02", "shards")
     assert [entry["cat_id"] for entry in json.loads(listed.path("label_map.json").read_text())] == ["b", "d"]
-    assert list(batches(listed, "test", 8, columns=("label",), seed=0, epoch=0))[0]["label"].numpy().tolist() == [0, 0]
+    (test,) = batches(listed, "test", 8, columns=("label",), seed=0, epoch=0)
+    assert test["label"].numpy().tolist() == [0, 0]
 
     later = {**MERGE, "from_month": "2026-05", "merge": {"categories": ["d"], "into": "c"}}
     config = with_fixes(config, tmp_path, later, MERGE, EXCLUDE)
