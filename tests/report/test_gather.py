@@ -47,7 +47,7 @@ def test_fix_scores_are_of_the_newest_version_before_a_fix_began_and_now(spark: 
         ("2026-01", "9", "test", "category=a", "f1", 0.3), ("2026-01", "10", "test", "category=a", "f1", 0.4),
         ("2026-03", "12", "test", "category=a", "f1", 0.8), ("2026-03", "12", "validation", "category=a", "f1", 0.9),
         ("2026-02", "11", "test", "category=a", "f1", 0.6), ("2026-03", "12", "test", "category=b", "f1", 0.5),
-        ("2026-03", "12", "test", "category=a", "accuracy", 0.1), ("2026-01", "peer-x", "test", "category=a", "f1", 0.2),
+        ("2026-03", "12", "test", "category=a", "accuracy", 0.1), ("2026-01", "peer", "test", "category=a", "f1", 0.2),
     ]  # fmt: skip
     metrics = spark.createDataFrame([(*row, None, None) for row in rows], METRICS.struct)
     fixes = [{"from_month": "2026-02", "categories": {"a": ["A"], "c": ["C"]}}]
