@@ -66,9 +66,11 @@ def with_fixes(tokens: DataFrame, rules: Sequence[Rule]) -> DataFrame:
     first = F.coalesce(*(F.when(rule.holds(), F.lit(place)) for place, rule in enumerate(rules, 1)))
     fixes = F.array(*(F.lit(rule.fix) for rule in rules))
     labels = F.array(*(F.lit(rule.into).cast("string") for rule in rules))
-    placed = tokens.withColumn("rule", F.when(F.expr(ON_TRAIN_SIDE), first))
-    fixed = F.when(F.col("rule").isNull(), F.col("cat_id")).otherwise(F.element_at(labels, F.col("rule")))
-    return placed.withColumns({"fix": F.element_at(fixes, F.col("rule")), "cat_id": fixed}).drop("rule")
+    placed, rule = tokens.withColumn("rule", F.when(F.expr(ON_TRAIN_SIDE), first)), F.col("rule")
+    # Without the condition Spark 4.0 gives an element of an array of constants for a place that is null, too.
+    fix = F.when(rule.isNotNull(), F.element_at(fixes, rule))
+    label = F.when(rule.isNotNull(), F.element_at(labels, rule)).otherwise(F.col("cat_id"))
+    return placed.withColumns({"fix": fix, "cat_id": label}).drop("rule")
 
 
 def write_rules(rules: Sequence[Rule], place: Path) -> None:

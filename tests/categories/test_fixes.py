@@ -153,7 +153,7 @@ def test_merges_that_do_not_go_together_are_said(tmp_path: Path) -> None:
     {"merge": {"categories": ["c"], "into": "a"}},
 ])  # fmt: skip
 def test_a_target_that_is_merged_away(tmp_path: Path, fix: dict[str, Any]) -> None:
-    said = "fix 2: category 'a' is merged into 'b' by fix 1; name that one"
+    said = "fix 2: category 'a' is merged into 'b' by fix 1; name that"
     assert said in refused(month_fixes(tmp_path, MERGE, fix))
     # A merge that came later takes the rows along.
     fixes = month_fixes(tmp_path, {**MERGE, "from_month": MONTH}, fix)
