@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from lib.config.base import Month, Settings, Text
 
-# Bounds of a file that people write by hand.
-MOST_FIXES, MOST_NAMED = 1000, 1000
+# Bounds of a file that people write by hand. Each rule is a condition on every row: 200 are compiled in some seconds.
+MOST_FIXES, MOST_RULES, MOST_NAMED = 200, 200, 1000
 Named = Annotated[list[Text], Field(min_length=1, max_length=MOST_NAMED)]
 Kind = Literal["merge", "split", "exclude", "relabel"]
 
@@ -32,7 +32,7 @@ class Split(Settings):
     """A category whose train rows go by what their names say; the first rule that holds counts."""
 
     category: Text
-    rules: list[SplitRule] = Field(min_length=1, max_length=MOST_NAMED)
+    rules: list[SplitRule] = Field(min_length=1, max_length=MOST_RULES)
 
 
 class Rows(Settings):
