@@ -48,7 +48,8 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / "doubted.parquet"
             total = int(shards.facts["splits"]["train"]["rows"])
-            parts = label_audit.folds(rows, window.tokens, total, settings.folds)
+            # Only their names are asked for: which rows and labels there are, fixes included, the shards say.
+            parts = label_audit.folds(rows, window.delivered, total, settings.folds)
             label_audit.audit(candidate.work_without_a_model(config, inputs), parts, place)
             store("folds", label_doubts.read(spark, place))
         rows.unpersist()

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from lib import artefact, tables
 from lib.artefact import ArtefactWriter
+from lib.categories.fixed_rows import RULES, read_rules
 from lib.categories.labels import label_ids
 from lib.categories.taxonomy import leaves_of
 from lib.categories.window import check_tokenizer, token_window
@@ -21,7 +22,7 @@ from lib.shards.sources import distribution_of, encoding_of, source_facts, sourc
 from schemas.labels import LABELS
 from schemas.taxonomy import TAXONOMY
 
-STAGE = Stage("shards", revision=1, config_keys=("shards",))
+STAGE = Stage("shards", revision=2, config_keys=("shards",))
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
@@ -39,9 +40,10 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
         def write(writer: ArtefactWriter) -> None:
             drawn = shares(pq.read_table(distribution.path("categories.parquet")))
             categories = Categories(tuple(leaves_of(taxonomy)), label_ids(labels), drawn)
+            tokens = window.tokens(read_rules(distribution.path(RULES)))
             fact, rows = (pictures.fact, pictures.rows) if pictures is not None else (None, None)
             with portions_for(spark, settings.image):
-                build(window.tokens, categories, encoding_of(sources, settings, fact), settings, writer, rows)
+                build(tokens, categories, encoding_of(sources, settings, fact), settings, writer, rows)
             writer.facts |= {"months": list(window.months), "tokenizer_key": tokenizer_key}
             writer.facts |= source_facts(warehouse, sources)
 

@@ -79,15 +79,19 @@ class Corrections:
     def applied(self, tokens: DataFrame) -> DataFrame:
         """The rows with trusted labels on the train side, without those of audited products there.
 
+        A person who answered looked at this offer; so a fix (lib/categories/fixed_rows.py), which was made for many, no
+        more says anything of it.
+
         Args:
-            tokens: product_id, split, cat_id and whatever else; the same columns come out.
+            tokens: product_id, split, cat_id, fix and whatever else; the same columns come out.
         """
         rows = tokens
         if self.audited is not None:
             rows = rows.join(_renamed(self.audited), _on_train_side(), how="left_anti")
         if self.labels is not None:
             joined = rows.join(_renamed(self.labels), _on_train_side(), how="left")
-            rows = joined.withColumn("cat_id", F.coalesce("answered_cat_id", "cat_id"))
+            fix = F.when(F.col("answered_cat_id").isNull(), F.col("fix"))
+            rows = joined.withColumns({"cat_id": F.coalesce("answered_cat_id", "cat_id"), "fix": fix})
         return rows.select(*tokens.columns)
 
     def facts(self, tokens: DataFrame) -> dict[str, Any]:

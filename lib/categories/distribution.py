@@ -23,6 +23,7 @@ SAMPLE_STEPS = 1 << 52
 UNLABELLED = "unlabelled"
 UNKNOWN = "unknown_category"
 SAMPLED_OUT = "sampled_out"
+EXCLUDED = "excluded_by_fix"
 KEPT = "kept"
 TOP = 10
 SCHEMA = pa.schema(
@@ -42,7 +43,7 @@ class Distribution:
 
     Attributes:
         table: SCHEMA, one row per living leaf in cat_id order.
-        exits: where the train rows went: kept, sampled_out, unlabelled, unknown_category.
+        exits: where the train rows went: kept, sampled_out, excluded_by_fix, unlabelled, unknown_category.
     """
 
     table: pa.Table
@@ -56,8 +57,12 @@ def with_leaf(rows: DataFrame, stands_for: Mapping[str, str]) -> DataFrame:
 
 
 def label_exit() -> Column:
-    """'unlabelled' or 'unknown_category' for a row that no leaf can be given to, else null. Needs cat_id and leaf."""
-    return F.when(F.col("cat_id").isNull(), UNLABELLED).when(F.col("leaf").isNull(), UNKNOWN)
+    """Why a row has no leaf: 'excluded_by_fix', 'unlabelled' or 'unknown_category'; null where it has one.
+
+    Needs cat_id, fix and leaf.
+    """
+    excluded = F.col("cat_id").isNull() & F.col("fix").isNotNull()
+    return F.when(excluded, EXCLUDED).when(F.col("cat_id").isNull(), UNLABELLED).when(F.col("leaf").isNull(), UNKNOWN)
 
 
 def is_kept(keep: Column) -> Column:
@@ -67,9 +72,14 @@ def is_kept(keep: Column) -> Column:
 
 
 def normalise(tokens: DataFrame, leaves: list[Leaf], settings: CategoriesSettings) -> Distribution:
-    """Counts of the window's train rows, the share of each leaf to keep, and the weight of what is kept."""
+    """Counts of the window's train rows, the share of each leaf to keep, and the weight of what is kept.
+
+    Args:
+        tokens: product_id, split, cat_id, fix.
+        leaves: the month's, merged ones replaced.
+    """
     stands_for = living(leaves)
-    train = with_leaf(tokens.where("split = 'train'").select("product_id", "cat_id"), stands_for)
+    train = with_leaf(tokens.where("split = 'train'").select("product_id", "cat_id", "fix"), stands_for)
     before, exits = _count(train)
     names = sorted(set(stands_for.values()))
     counts = np.array([before.get(name, 0) for name in names], dtype=np.int64)
@@ -117,7 +127,7 @@ def _count(train: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
     rows = train.groupBy("leaf", label_exit().alias("exit")).count().collect()
     before = {row["leaf"]: int(row["count"]) for row in rows if row["exit"] is None}
     without = {row["exit"]: int(row["count"]) for row in rows if row["exit"] is not None}
-    return before, {UNLABELLED: without.get(UNLABELLED, 0), UNKNOWN: without.get(UNKNOWN, 0)}
+    return before, {reason: without.get(reason, 0) for reason in (EXCLUDED, UNLABELLED, UNKNOWN)}
 
 
 def _after(

@@ -93,6 +93,26 @@ def living(leaves: Iterable[Leaf], place: Path | str = "taxonomy") -> dict[str, 
     return {cat_id: _end_of(cat_id, by_id, place) for cat_id in by_id}
 
 
+def replaced_ones(leaves: Iterable[Leaf]) -> dict[str, list[str]]:
+    """Every leaf's id -> its own and those of all whose place it took, at once or after others, in order.
+
+    Replacements must not go round in a circle (`living` says so).
+    """
+    before: dict[str, list[str]] = {}
+    ids = []
+    for leaf in leaves:
+        ids.append(leaf.cat_id)
+        if leaf.replaced_by is not None:
+            before.setdefault(leaf.replaced_by, []).append(leaf.cat_id)
+    found = {}
+    for cat_id in ids:
+        reached = [cat_id]
+        for one in reached:
+            reached.extend(before.get(one, ()))
+        found[cat_id] = sorted(reached)
+    return found
+
+
 def _end_of(cat_id: str, by_id: dict[str, Leaf], place: Path | str) -> str:
     seen = [cat_id]
     while (successor := by_id[seen[-1]].replaced_by) is not None:

@@ -1,9 +1,11 @@
 """The tokens of a training window: the month and those before it, each month's latest row per product.
 
-Train rows carry the labels that people gave them (lib/categories/answers.py), where they gave any.
+Train rows carry the labels that people gave them: to single offers (lib/categories/answers.py), else by fixes of
+categories (lib/categories/fixed_rows.py).
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lib import months, tables
 from lib.categories.answers import Corrections
+from lib.categories.fixed_rows import Rule, with_fixes
 from lib.errors import UserError
 from lib.sources.latest import latest_products
 from schemas.tokens import TOKENS
@@ -24,20 +27,27 @@ class TokenWindow:
 
     Attributes:
         months: those of the window that have tokens, in order; the last is the month asked for.
-        tokens: their rows, one per month and product, as training takes them.
-        fingerprints: content of what they follow from, for a stage's inputs.
-        delivered: the same rows before people's work was applied.
-        corrections: people's work.
+        delivered: their rows, one per month and product, before people's work is applied.
+        fingerprints: content of these rows and of people's answers, for a stage's inputs.
+        corrections: people's answers.
     """
 
     months: tuple[str, ...]
-    tokens: DataFrame
-    fingerprints: dict[str, str]
     delivered: DataFrame
+    fingerprints: dict[str, str]
     corrections: Corrections
 
+    def tokens(self, rules: Sequence[Rule]) -> DataFrame:
+        """The rows as training takes them, with a column `fix` (None: no fix says anything of the row).
+
+        Args:
+            rules: of the fixes that hold for the month. Whoever reads a window after `normalize` takes them from the
+                distribution that it made, so that all learn from the same rows.
+        """
+        return self.corrections.applied(with_fixes(self.delivered, rules))
+
     def facts(self) -> dict[str, Any]:
-        """What people's work changed; empty where there was none."""
+        """What people's answers changed; empty where there was none."""
         return self.corrections.facts(self.delivered)
 
 
@@ -56,7 +66,7 @@ def token_window(spark: SparkSession, warehouse: str, month: str, count: int) ->
     delivered = latest_products(tables.read(spark, warehouse, TOKENS, month=present))
     corrections = Corrections.of(spark, warehouse, month)
     fingerprints = {f"tokens {m}": str(found[m]) for m in present} | corrections.fingerprints()
-    return TokenWindow(present, corrections.applied(delivered), fingerprints, delivered, corrections)
+    return TokenWindow(present, delivered, fingerprints, corrections)
 
 
 def check_tokenizer(window: TokenWindow) -> str:
@@ -66,7 +76,7 @@ def check_tokenizer(window: TokenWindow) -> str:
         UserError: months were tokenized differently; names the commands that mend it.
     """
     keys = {
-        (row.month, row.tokenizer_key) for row in window.tokens.select("month", "tokenizer_key").distinct().collect()
+        (row.month, row.tokenizer_key) for row in window.delivered.select("month", "tokenizer_key").distinct().collect()
     }
     wanted = {key for month, key in keys if month == window.months[-1]}
     if len(wanted) == 1 and len({key for _, key in keys}) == 1:

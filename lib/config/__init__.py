@@ -8,10 +8,10 @@ import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
 from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
@@ -24,8 +24,10 @@ from lib.config.maintain import MaintainSettings
 from lib.config.market import Mall, MarketSettings, SiteFaults, SiteSettings
 from lib.config.noise import InjectedNoise, NoiseSettings
 from lib.config.promote import PromoteSettings
+from lib.config.reading import NOT_YAML, read_mapping, sentence
 from lib.config.review import ReviewSettings
 from lib.config.routing import RoutingSettings
+from lib.config.uncertain import UncertainSettings
 from lib.errors import UserError
 
 __all__ = [
@@ -34,8 +36,6 @@ __all__ = [
     "PromoteSettings", "ReviewSettings", "RoutingSettings", "Seconds", "SiteFaults", "SiteSettings",
 ]  # fmt: skip
 DEFAULT_DATA = "../shared/data"
-# An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
-NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -81,6 +81,7 @@ class EvaluateSettings(Settings):
     sample_rows: Positive = Field(50_000, description="test names of the month held in memory at most")
     peer: bool = Field(False, description="also train the scikit-learn peer on the same split")
     peer_max_rows: Positive = Field(250_000, description="names the peer learns from at most: it holds them in memory")
+    uncertain: UncertainSettings = UncertainSettings()
 
 
 class ScoreSettings(Settings):
@@ -444,6 +445,9 @@ class CategoriesSettings(Settings):
 
     taxonomy: TaxonomySettings = TaxonomySettings()
     max_leaves: Positive = Field(default=100_000, description="more are refused: the column is no leaf id")
+    fixes: Text | None = Field(
+        default=None, description="YAML file of people's corrections (lib/config/category_fixes.py); null: none"
+    )
     cap: Positive = Field(default=250_000, description="train rows a leaf keeps in a window, about")
     weight_power: Share = Field(default=0.0, description="a row of a small leaf weighs (median / rows) ** weight_power")
     weight_max: float = Field(default=3.0, ge=1, le=100, description="largest weight of a row")
@@ -576,19 +580,6 @@ class Config(Settings):
         return to_jsonable_python(value)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is there twice (two malls with one id, say), of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As SafeLoader's."""
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
-            seen.add(key.value)
-        return dict(super().construct_mapping(node, deep))
-
-
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file and apply `key=value` overrides.
 
@@ -596,16 +587,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         UserError: the file is missing or no mapping, or a key or value is not accepted; names the key's path.
     """
     place = Path(path)
-    try:
-        record = yaml.load(place.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"configuration {place} cannot be read ({error}); give a YAML file such as conf/local.yaml"
-        ) from None
-    except NOT_YAML as error:
-        raise UserError(f"configuration {place} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(record, dict):
-        raise UserError(f"configuration {place} must be a mapping of sections, such as conf/local.yaml")
+    record = read_mapping(place, "configuration", "conf/local.yaml")
     for override in overrides:
         _override(record, override)
     try:
@@ -613,7 +595,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     except RecursionError:
         raise UserError(f"configuration {place} holds itself; write it without aliases (&, *)") from None
     except ValidationError as error:
-        raise UserError(f"{place}: {_sentence(error)}") from None
+        raise UserError(f"{place}: {sentence(error, Config)}") from None
 
 
 def _override(record: dict[str, Any], override: str) -> None:
@@ -659,39 +641,3 @@ def _expand(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("${CATMATCH_DATA}", os.environ.get("CATMATCH_DATA", DEFAULT_DATA))
     return value
-
-
-def _sentence(error: ValidationError) -> str:
-    """All complaints as one sentence: key path, what is wrong, what is accepted."""
-    complaints = []
-    for item in error.errors(include_url=False):
-        names = [str(part) for part in item["loc"]]
-        path = ".".join(names)
-        if item["type"] == "extra_forbidden":
-            complaints.append(
-                f"{path} is not a known key; {'.'.join(names[:-1]) or 'the file'} accepts {_accepted(names[:-1])}"
-            )
-        elif item["type"] == "missing":
-            complaints.append(f"{path} is required")
-        elif isinstance(item["input"], dict):
-            # What a whole section is wrong about says so itself; the section may hold what is not for logs.
-            place = f"{path}: " if path else ""
-            complaints.append(place + item["msg"].removeprefix("Value error, "))
-        else:
-            complaints.append(f"{path} = {item['input']!r}: {item['msg']}")
-    return "; ".join(complaints)
-
-
-def _accepted(names: Sequence[str]) -> str:
-    """The keys of the section at that path."""
-    models: list[type[BaseModel]] = [Config]
-    for name in names:
-        annotations = [m.model_fields[name].annotation for m in models if name in m.model_fields]
-        models = [found for a in annotations for found in _models_in(a)] or models
-    return ", ".join(dict.fromkeys(key for m in models for key in m.model_fields))
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for inner in get_args(annotation) for found in _models_in(inner)]

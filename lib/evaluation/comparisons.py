@@ -119,10 +119,25 @@ def examples(
     sample: Sample, seen: Predictions, cat_ids: Collection[str], paths: Sequence[Sequence[str]], limit: int
 ) -> dict[str, list[dict[str, Any]]]:
     """Up to `limit` mistaken names of each of these categories, the surest mistakes first."""
+    surest = np.argsort(-seen.confidence, kind="stable")
+    return _first_names(sample, seen, surest[~seen.correct[surest]], cat_ids, paths, limit)
+
+
+def unsure_examples(
+    sample: Sample, seen: Predictions, cat_ids: Collection[str], paths: Sequence[Sequence[str]], limit: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Up to `limit` names of each of these categories, those of the highest entropy first."""
+    return _first_names(sample, seen, np.argsort(-seen.entropy, kind="stable"), cat_ids, paths, limit)
+
+
+def _first_names(
+    sample: Sample, seen: Predictions, rows: NDArray[np.int64], cat_ids: Collection[str],
+    paths: Sequence[Sequence[str]], limit: int,
+) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
     found: dict[str, list[dict[str, Any]]] = {cat_id: [] for cat_id in cat_ids}
-    for row in np.argsort(-seen.confidence, kind="stable"):
+    for row in rows:
         kept = found.get(sample.cat_ids[row])
-        if kept is None or seen.correct[row] or len(kept) >= limit:
+        if kept is None or len(kept) >= limit:
             continue
         kept.append(
             {

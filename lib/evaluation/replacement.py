@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from lib.evaluation.record import Predictions
 
@@ -23,6 +25,16 @@ def successor(cat_id: str, replaced_by: Mapping[str, str]) -> str:
         seen.add(following)
         cat_id = following
     return cat_id
+
+
+def followed(rows: DataFrame, column: str, replaced_by: Mapping[str, str]) -> DataFrame:
+    """The rows with the column's categories followed to what took their place."""
+    if not replaced_by:
+        return rows
+    moved = [(cat_id, successor(cat_id, replaced_by)) for cat_id in sorted(replaced_by)]
+    known = rows.sparkSession.createDataFrame(moved, f"{column} string, now string")
+    joined = rows.join(F.broadcast(known), on=column, how="left")
+    return joined.withColumn(column, F.coalesce("now", column)).drop("now")
 
 
 def merged_labels(cat_ids: Sequence[str], replaced_by: Mapping[str, str]) -> tuple[dict[str, int], NDArray[np.int32]]:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from lib import tables
 from lib.evaluation.calibration import BINS, Bin
-from lib.evaluation.replacement import successor
+from lib.evaluation.replacement import followed
 from lib.images.portions import portions_for
 from lib.promotion.bounds import Floats, Groups, Pairs, design_effect
 from lib.scoring.chosen import Chosen
@@ -69,7 +69,7 @@ def compared(labelled: DataFrame, models: Sequence[MonthRows], replaced_by: Mapp
     Returns:
         `labelled` but for OFFER, confidence (the candidate's), right_0, and right_1 if there are two.
     """
-    found = _followed(labelled, "truth", replaced_by)
+    found = followed(labelled, "truth", replaced_by)
     for at, model in enumerate(models):
         wanted = model.rows.join(labelled.select(*OFFER), on=OFFER, how="left_semi")
         # Few bytes, which Spark would give to one task; but it is the model that takes the time.
@@ -77,7 +77,7 @@ def compared(labelled: DataFrame, models: Sequence[MonthRows], replaced_by: Mapp
         answers = model.answered(wanted.repartition(tasks), OFFER)
         confidence = [F.col("confidence")] if at == 0 else []
         said = answers.select(*OFFER, F.col("cat_id").alias("said"), *confidence)
-        joined = found.join(_followed(said, "said", replaced_by), on=OFFER, how="inner")
+        joined = found.join(followed(said, "said", replaced_by), on=OFFER, how="inner")
         found = joined.withColumn(f"right_{at}", F.col("said") == F.col("truth")).drop("said")
     return found.drop(*OFFER)
 
@@ -152,13 +152,3 @@ def _lost(models: Sequence[Chosen]) -> Column:
 def _pictures(models: Sequence[Chosen]) -> str | None:
     """'raw' if any of them sees raw pictures."""
     return "raw" if any(model.picture is not None and model.picture.kind == "raw" for model in models) else None
-
-
-def _followed(rows: DataFrame, column: str, replaced_by: Mapping[str, str]) -> DataFrame:
-    """The rows with the column's categories followed to what took their place."""
-    if not replaced_by:
-        return rows
-    moved = [(cat_id, successor(cat_id, replaced_by)) for cat_id in sorted(replaced_by)]
-    known = rows.sparkSession.createDataFrame(moved, f"{column} string, now string")
-    joined = rows.join(F.broadcast(known), on=column, how="left")
-    return joined.withColumn(column, F.coalesce("now", column)).drop("now")

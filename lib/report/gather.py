@@ -95,7 +95,11 @@ class PastFigure:
 
 @dataclass(frozen=True)
 class MonthFacts:
-    """All that the page is made from."""
+    """All that the page is made from.
+
+    Attributes:
+        fix_scores: (month, cat_id) -> F1 on the test split, of categories that fixes touch.
+    """
 
     month: str
     stages: dict[str, Manifest | None]
@@ -103,6 +107,7 @@ class MonthFacts:
     distribution: list[CategoryCount] = field(default_factory=list)
     history: list[PastFigure] = field(default_factory=list)
     thumbnails: dict[str, str] = field(default_factory=dict)
+    fix_scores: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def facts(self, stage: str) -> dict[str, Any]:
         """The stage's facts; empty where it has not finished."""
@@ -131,22 +136,24 @@ def gather(spark: SparkSession, warehouse: str, month: str, history_months: int)
         raise UserError(
             f"no stage has finished for month {month} in {warehouse}; run jobs/month.py --month {month} first"
         )
+    metrics = tables.read_if_there(spark, warehouse, METRICS)
     return MonthFacts(
         month,
         stages,
         _rejects(spark, warehouse, month) if stages["ingest"] is not None else None,
         _distribution(warehouse, stages["normalize"]),
-        history(tables.read(spark, warehouse, METRICS, month=months.window(month, history_months)))
-        if tables.exists(spark, warehouse, METRICS)
-        else [],
+        history(metrics.where(F.col("month").isin(months.window(month, history_months)))),
         thumbnails(spark, warehouse, month, _example_products(stages["evaluate"])),
+        fix_scores(metrics, month, stages["normalize"]),
     )
 
 
 def _example_products(evaluate: Manifest | None) -> set[str]:
     """The products whose names the page shows as examples."""
-    named = evaluate.facts.get("examples", {}) if evaluate is not None else {}
-    return {str(one["product_id"]) for examples in named.values() for one in examples if "product_id" in one}
+    facts = evaluate.facts if evaluate is not None else {}
+    named = [*facts.get("examples", {}).values()]
+    named += [one.get("examples", []) for one in facts.get("uncertain", {}).get("categories", [])]
+    return {str(one["product_id"]) for examples in named for one in examples if "product_id" in one}
 
 
 def _rejects(spark: SparkSession, warehouse: str, month: str) -> list[Reject]:
@@ -178,6 +185,25 @@ def history(metrics: DataFrame) -> list[PastFigure]:
     )
     newest = wanted.groupBy("month", "split").agg(F.max_by("value", F.col("model_version").cast("int")).alias("value"))
     return [PastFigure(row["month"], row["split"], row["value"]) for row in newest.orderBy("split", "month").collect()]
+
+
+def fix_scores(metrics: DataFrame, month: str, normalize: Manifest | None) -> dict[tuple[str, str], float]:
+    """(month, cat_id) -> F1 on the test split of each category that a fix touches, in this month and in the one before
+    the fix began; of several versions measured in one month the newest. A category with few test rows has none."""
+    fixes = normalize.facts.get("fixes", []) if normalize is not None else []
+    if not fixes:
+        return {}
+    wanted = {month, *(months.shift(fix["from_month"], -1) for fix in fixes)}
+    slices = {f"category={cat_id}" for fix in fixes for cat_id in fix["categories"]}
+    found = metrics.where(
+        F.col("month").isin(sorted(wanted))
+        & (F.col("split") == "test")
+        & (F.col("name") == "f1")
+        & F.col("slice").isin(sorted(slices))
+        & F.col("model_version").rlike("^[0-9]+$")
+    )
+    newest = found.groupBy("month", "slice").agg(F.max_by("value", F.col("model_version").cast("int")).alias("value"))
+    return {(row["month"], row["slice"].removeprefix("category=")): row["value"] for row in newest.collect()}
 
 
 def _distribution(warehouse: str, normalize: Manifest | None) -> list[CategoryCount]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from lib.artefact import write_whole
 from lib.config import ReportSettings
-from lib.report import decisions, views
+from lib.report import decisions, fixes, views
 from lib.report.gather import MonthFacts
 
 CONTENTS = (
@@ -29,6 +29,8 @@ CONTENTS = (
     ("accuracy", "Accuracy"),
     ("confidence", "Confidence"),
     ("categories", "Categories"),
+    ("uncertain", "Uncertain categories"),
+    ("fixes", "Fixes"),
     ("peer", "Peer"),
     ("next", "Next month"),
     ("details", "Details"),
@@ -62,6 +64,8 @@ def render(facts: MonthFacts, settings: ReportSettings, code: str) -> str:
         confidence=views.confidence(facts),
         temperature=evaluated.get("temperature"),
         worst=views.worst(facts, settings.examples, settings.name_length),
+        uncertain=fixes.uncertain(facts, settings.examples, settings.name_length),
+        fixes=fixes.fixes(facts),
         peer=evaluated.get("peer"),
         next_month=evaluated.get("next_month"),
         truth=evaluated.get("truth"),

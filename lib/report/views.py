@@ -272,7 +272,7 @@ def worst(facts: MonthFacts, examples: int, name_length: int) -> list[dict[str, 
         {
             **one,
             "examples": [
-                _example(example, name_length, facts.thumbnails)
+                cut_example(example, name_length, facts.thumbnails)
                 for example in named.get(one.get("cat_id"), [])[:examples]
             ],
         }
@@ -328,6 +328,13 @@ def points(figure: object) -> str:
     return "–" if found is None else f"{found[0] * 100:+.1f} points ({found[1] * 100:+.1f} to {found[2] * 100:+.1f})"
 
 
+def cut_example(example: Mapping[str, Any], length: int, thumbnails: Mapping[str, str]) -> dict[str, Any]:
+    """An example name, no longer than that, with its picture where there is one."""
+    name, picture = str(example.get("name", "")), thumbnails.get(str(example.get("product_id")))
+    # Our own encoding of pixels, not a mall's bytes.
+    return {**example, "name": name if len(name) <= length else name[:length] + "…", "picture": picture}
+
+
 def _three(figure: object) -> list[float] | None:
     whole = isinstance(figure, list | tuple) and len(figure) == 3
     return list(figure) if whole and all(isinstance(end, int | float) for end in figure) else None  # type: ignore
@@ -336,12 +343,6 @@ def _three(figure: object) -> list[float] | None:
 def _detail(recorded: Mapping[str, Any]) -> str:
     text = json.dumps(recorded, ensure_ascii=False, indent=1)
     return text if len(text) <= DETAIL_CHARACTERS else text[:DETAIL_CHARACTERS] + "\n…"
-
-
-def _example(example: Mapping[str, Any], length: int, thumbnails: Mapping[str, str]) -> dict[str, Any]:
-    name, picture = str(example.get("name", "")), thumbnails.get(str(example.get("product_id")))
-    # Our own encoding of pixels, not a mall's bytes.
-    return {**example, "name": name if len(name) <= length else name[:length] + "…", "picture": picture}
 
 
 def _table(title: str, why: str, rows: Sequence[tuple[str, Figure | None]]) -> dict[str, Any]:

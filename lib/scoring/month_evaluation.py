@@ -1,21 +1,24 @@
 """Measures a month's model: on the splits of its shards, on sampled names beside other models, against the truth."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from lib import manifest, months, tables
 from lib.artefact import Artefact
 from lib.categories.taxonomy import replacements
 from lib.config import Config, EvaluateSettings
-from lib.evaluation import comparisons, figures, peer
+from lib.evaluation import comparisons, figures, peer, uncertain
 from lib.evaluation.figures import MAIN_HEAD, Figure
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions
-from lib.evaluation.replacement import merged, merged_labels, successor
+from lib.evaluation.replacement import followed, merged, merged_labels
 from lib.evaluation.sample import Sample, draw, labels_of, learnable
+from lib.evaluation.suggestions import Suggester
+from lib.evaluation.uncertain import Answers
 from lib.manifest import Outcome
 from lib.model.saved import describe
 from lib.scoring import pictures, recorded, thresholds
@@ -71,6 +74,7 @@ class MonthEvaluation:
     Attributes:
         shards: what the model was trained on; its validation and test splits are measured.
         outcome: slices of `metrics` written, and facts for the report.
+        held_out: the answers on the splits measured so far.
         sample, seen: test names of the month held in memory, and the model's answers on them by head.
     """
 
@@ -80,6 +84,7 @@ class MonthEvaluation:
     version: Version
     shards: Artefact
     outcome: Outcome
+    held_out: list[Answers] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.predictor = shared_predictor(str(self.version.artefact.folder))
@@ -99,6 +104,11 @@ class MonthEvaluation:
         """Where the tables lie."""
         return self.config.storage.warehouse
 
+    @cached_property
+    def _replaced_by(self) -> dict[str, str]:
+        """The month's replaced categories: offers are still delivered with them, and no model of the month has them."""
+        return replacements(tables.read_if_there(self.spark, self.warehouse, TAXONOMY, month=self.month))
+
     def run(self) -> dict[str, float]:
         """Measure, write `metrics`, fill the outcome; returns the headline figures for MLflow."""
         self.outcome.facts |= {
@@ -114,6 +124,7 @@ class MonthEvaluation:
             headline |= _logged(split, found)
         self.outcome.facts |= beside
         self.outcome.facts["examples"] = self._examples(self.sample)
+        self.outcome.facts["uncertain"] = self._uncertain()
         return headline
 
     def _split(self, split: str) -> list[Figure]:
@@ -124,6 +135,7 @@ class MonthEvaluation:
             seen, self.hierarchy, cat_ids, self.settings.thresholds, self.settings.bootstrap_rounds
         )
         self.outcome.facts["figures"][split] = figures.headline(found)
+        self.held_out.append(Answers.of(seen[MAIN_HEAD]))
         if split == "validation":
             self._learn_thresholds(seen[MAIN_HEAD])
         if split == "test":
@@ -143,10 +155,14 @@ class MonthEvaluation:
         tokens = tables.read(self.spark, self.warehouse, TOKENS, month=self.month)
         truth = None
         if self.config.market is not None and tables.exists(self.spark, self.warehouse, TRUTH):
-            truth = tables.read(self.spark, self.warehouse, TRUTH, month=self.month)
+            truth = self._followed(tables.read(self.spark, self.warehouse, TRUTH, month=self.month))
         check_same_tokens(self.predictor, self._tokenizer_keys())
-        pictured = pictures.with_pictures(tokens, self.warehouse, self.month, self.predictor.picture)
+        living = self._followed(tokens)
+        pictured = pictures.with_pictures(living, self.warehouse, self.month, self.predictor.picture)
         return draw(pictured, truth, self.settings.sample_rows)
+
+    def _followed(self, rows: DataFrame) -> DataFrame:
+        return followed(rows, "cat_id", self._replaced_by)
 
     def _tokenizer_keys(self) -> list[str]:
         tokens = tables.read(self.spark, self.warehouse, TOKENS, month=self.month)
@@ -188,17 +204,16 @@ class MonthEvaluation:
         return {"model_version": older.number, "model_month": older.month, **compared}
 
     def _older_answers(self, predictor: Predictor, hierarchy: Hierarchy, sample: Sample) -> Predictions:
-        """Answers of an older model, compared after following replaced categories on both sides."""
-        replaced = replacements(tables.read_if_there(self.spark, self.warehouse, TAXONOMY, month=self.month))
-        labels, stands_for = merged_labels(predictor.cat_ids, replaced)
-        given = labels_of([successor(cat_id, replaced) for cat_id in sample.cat_ids], labels)
+        """Answers of an older model, compared after following replaced categories on both sides (the sample's are)."""
+        labels, stands_for = merged_labels(predictor.cat_ids, self._replaced_by)
+        given = labels_of(sample.cat_ids, labels)
         seen = recorded.on_names(predictor, hierarchy, sample, given, self.settings.batch_size)
         return merged(seen[MAIN_HEAD], stands_for)
 
     def _peer(self, sample: Sample) -> dict[str, Any] | None:
         """The scikit-learn peer, trained on the window's train and validation names."""
         window = list(self.shards.facts["months"])
-        tokens = tables.read(self.spark, self.warehouse, TOKENS, month=window)
+        tokens = self._followed(tables.read(self.spark, self.warehouse, TOKENS, month=window))
         names = learnable(tokens, self.settings.peer_max_rows)
         if len(names.names) == 0:
             return None
@@ -227,6 +242,23 @@ class MonthEvaluation:
         if len(sample) == 0:
             return {}
         return comparisons.examples(sample, self.seen[MAIN_HEAD], worst, self.predictor.paths, EXAMPLES)
+
+    def _uncertain(self) -> dict[str, Any]:
+        """The categories that the model is least sure of, with names, and fixes that a person may take over."""
+        settings, predictor, seen = self.settings.uncertain, self.predictor, self.seen[MAIN_HEAD]
+        found = uncertain.uncertain(Answers.joined(self.held_out), self.hierarchy.classes, settings)
+        facts = uncertain.facts(found, predictor.cat_ids, predictor.paths)
+        next_month = months.shift(self.month, 1)
+        suggester = Suggester(self.sample, seen, predictor.cat_ids, settings.sure, next_month)
+        cat_ids = [entry["cat_id"] for entry in facts["categories"]]
+        mistaken, unsure = (
+            show(self.sample, seen, cat_ids, predictor.paths, EXAMPLES)
+            for show in (comparisons.examples, comparisons.unsure_examples)
+        )
+        for one, entry in zip(found.listed, facts["categories"], strict=True):
+            shown = mistaken if one.kind in ("twins", "polluted") else unsure
+            entry |= {"fix": suggester.fix(one), "examples": shown.get(entry["cat_id"], [])}
+        return facts
 
     def _write(self, split: str, version: str, found: list[Figure]) -> None:
         """Replace one slice of `metrics`."""

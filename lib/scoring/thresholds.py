@@ -22,6 +22,7 @@ from lib.config.routing import RoutingSettings
 from lib.errors import UserError
 from lib.evaluation.hierarchy import Hierarchy, node_path
 from lib.evaluation.record import Predictions
+from lib.evaluation.wilson import Z, wilson_lower
 from schemas.predictions import AUTOMATIC, REVIEW
 
 LOG = logging.getLogger(__name__)
@@ -30,8 +31,6 @@ KIND, FILE = "thresholds", "thresholds.json"
 REVISION = 1
 # Two ways to compute one confidence differ by less.
 STEP = 1e-6
-# One-sided 95 %.
-Z = 1.6448536269514722
 # Whose rows a threshold was learnt from, where they are not those of a node above the leaf.
 LEAF, ROOT = "leaf", "all"
 
@@ -69,19 +68,6 @@ class Threshold:
     learnt_from: str
     rows: int
     found: Found
-
-
-def wilson_lower(right: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Lower ends of Wilson's one-sided 95 % intervals (Wilson 1927; Brown, Cai and DasGupta 2001).
-
-    Args:
-        right, rows: counts of the same shape, rows above 0.
-    """
-    share, z2 = right / rows, Z * Z
-    middle = share + z2 / (2 * rows)
-    half = Z * np.sqrt(share * (1 - share) / rows + z2 / (4 * rows * rows))
-    lower: NDArray[np.float64] = (middle - half) / (1 + z2 / rows)
-    return lower
 
 
 def lowest_confidence(confidence: NDArray[np.float32], correct: NDArray[np.bool_], target: float) -> Found:

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from lib.artefact import Artefact, ArtefactWriter
-from lib.categories.distribution import SAMPLED_OUT, UNKNOWN, UNLABELLED, is_kept, label_exit
+from lib.categories.distribution import EXCLUDED, SAMPLED_OUT, UNKNOWN, UNLABELLED, is_kept, label_exit
 from lib.categories.taxonomy import Leaf, living
 from lib.config import ShardsSettings
 from lib.errors import UserError
@@ -68,6 +68,7 @@ def build(
     """Write all files of the artefact and set its facts (sizes, splits, level names, cuts).
 
     Args:
+        tokens: the window's rows as they are learnt from, with `fix`.
         pictures: month, product_id and the column that `encoding.picture` says rows have; None where it is None.
 
     Raises:
@@ -113,7 +114,7 @@ def routed(tokens: DataFrame, categories: Categories, known: LabelMap | None) ->
 
 def count_rows(rows: DataFrame) -> Counts:
     """Rows by exit; at most a few rows per leaf come to the driver."""
-    exits = dict.fromkeys((*SPLITS, SAMPLED_OUT, UNLABELLED, UNKNOWN), 0)
+    exits = dict.fromkeys((*SPLITS, SAMPLED_OUT, EXCLUDED, UNLABELLED, UNKNOWN), 0)
     trained = set()
     for row in rows.groupBy("exit", "leaf").count().collect():
         exits[row["exit"]] += int(row["count"])

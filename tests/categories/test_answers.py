@@ -12,7 +12,7 @@ from schemas.tokens import TOKENS
 from tests.brandless import NO_BRANDS
 
 MONTH = "2026-03"
-TOKEN_COLUMNS = "product_id string, split string, cat_id string, name string"
+TOKEN_COLUMNS = "product_id string, split string, cat_id string, name string, fix int"
 
 
 def reviews(spark: SparkSession, *rows: tuple[str, str, str, str | None, str]) -> DataFrame:
@@ -45,8 +45,9 @@ def test_most_voices_win_then_the_newest(spark: SparkSession) -> None:
 
 @pytest.fixture(scope="module")
 def tokens(spark: SparkSession) -> DataFrame:
-    rows = [("m:1", "train", "a", "x"), ("m:1", "test", "a", "y"), ("m:2", "train", None, "x")]
-    rows += [("m:3", "train", "c", "x"), ("m:4", "train", "d", "x"), ("m:4", "validation", "d", "z")]
+    rows = [("m:1", "train", "a", "x", None), ("m:1", "test", "a", "y", None), ("m:2", "train", None, "x", 1)]
+    rows += [("m:3", "train", "c", "x", 2), ("m:4", "train", "d", "x", None), ("m:4", "validation", "d", "z", None)]
+    rows += [("m:5", "train", "e", "x", 2), ("m:6", "train", None, "x", 1)]
     return spark.createDataFrame(rows, TOKEN_COLUMNS)
 
 
@@ -55,9 +56,11 @@ def test_only_train_rows_change(spark: SparkSession, tokens: DataFrame) -> None:
     audited = spark.createDataFrame([("m:4",)], "product_id string")
     corrections = Corrections(labels, audited)
     assert corrections.applied(tokens).columns == tokens.columns
-    assert {tuple(row)[:3] for row in corrections.applied(tokens).collect()} == {
-        ("m:1", "train", "new"), ("m:1", "test", "a"), ("m:2", "train", "new"), ("m:3", "train", "c"),
-        ("m:4", "validation", "d"),
+    # Where somebody answered, no fix says anything any more.
+    assert {(*tuple(row)[:3], row.fix) for row in corrections.applied(tokens).collect()} == {
+        ("m:1", "train", "new", None), ("m:1", "test", "a", None), ("m:2", "train", "new", None),
+        ("m:3", "train", "c", None), ("m:4", "validation", "d", None), ("m:5", "train", "e", 2),
+        ("m:6", "train", None, 1),
     }  # fmt: skip
     assert corrections.facts(tokens) == {"trusted_labels": {"rows": 3, "changed": 2}, "held_back_for_audit": 1}
     assert set(corrections.fingerprints()) == {"reviews", "audit_sample"}
@@ -84,7 +87,7 @@ def test_a_window_takes_queue_answers_and_no_audit_answer(spark: SparkSession, w
     drawn = spark.createDataFrame([("2026-02", "2026-02-05", "m:held", "a", "s", 1.0, 1)], AUDIT_SAMPLE.struct)
     tables.write(drawn, warehouse, AUDIT_SAMPLE, {"month": "2026-02"})
     window = token_window(spark, warehouse, MONTH, 1)
-    assert {(row.product_id, row.cat_id) for row in window.tokens.collect()} == {
+    assert {(row.product_id, row.cat_id) for row in window.tokens([]).collect()} == {
         ("m:queue", "new"), ("m:audit", "a"), ("m:later", "a"), ("m:test", "a"),
     }  # fmt: skip
     assert window.facts() == {"trusted_labels": {"rows": 1, "changed": 1}, "held_back_for_audit": 1}

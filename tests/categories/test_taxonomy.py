@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lib.categories.taxonomy import Leaf, living, read_taxonomy
+from lib.categories.taxonomy import Leaf, living, read_taxonomy, replaced_ones
 from lib.config import CategoriesSettings
 from lib.errors import UserError
 
@@ -83,6 +83,11 @@ def test_a_column_that_is_no_leaf_id_is_noticed(tmp_path: Path) -> None:
 def test_replacements_are_followed_to_the_living_leaf() -> None:
     leaves = [Leaf("a", ("x",), "b"), Leaf("b", ("x",), "c"), Leaf("c", ("x",))]
     assert living(leaves) == {"a": "c", "b": "c", "c": "c"}
+
+
+def test_a_leaf_stands_for_all_that_it_took_the_place_of() -> None:
+    leaves = [Leaf("a", ("x",), "b"), Leaf("b", ("x",), "c"), Leaf("c", ("x",)), Leaf("d", ("x",), "c")]
+    assert replaced_ones(leaves) == {"a": ["a"], "b": ["a", "b"], "c": ["a", "b", "c", "d"], "d": ["d"]}
 
 
 def test_replacements_that_lead_nowhere_are_refused(tmp_path: Path) -> None:

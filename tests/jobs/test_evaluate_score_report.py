@@ -37,6 +37,8 @@ MONTH, BEFORE = "2026-02", "2026-01"
 HOSTILE = "<script>alert(1)</script>"
 # Test names and their given labels: the fifth is given wrongly, the last is of a leaf no model learnt.
 TEST = [*NAMES[:4], ("셔츠 특가", "100"), (f"{HOSTILE} 셔츠 선물", "200"), ("사과 선물", "999")]
+# The sixth is delivered with a leaf that was replaced since.
+DELIVERED = {f"a:test{i}": "190" if i == 5 else cat_id for i, (_, cat_id) in enumerate(TEST)}
 # What the month before knew: its third leaf was replaced since.
 OLD_LEAVES = [*LEAVES[:2], ("190", ["의류"])]
 
@@ -83,7 +85,12 @@ def _settings(root: Path) -> dict[str, object]:
     return {
         "storage": {name: str(root / name) for name in ("warehouse", "state", "reports")},
         "market": {**market, "deliveries": str(root / "deliveries")},
-        "evaluate": {"bootstrap_rounds": 100, "peer": True, "thresholds": [0.0, 0.5]},
+        "evaluate": {
+            "bootstrap_rounds": 100,
+            "peer": True,
+            "thresholds": [0.0, 0.5],
+            "uncertain": {"min_rows": 3, "sure": 0.3},
+        },
         # Six rows of six right: their bound is .689.
         "score": {"staging": str(root / "staging")},
         "routing": {"precision": 0.65, "min_predictions": 5},
@@ -92,13 +99,25 @@ def _settings(root: Path) -> dict[str, object]:
 
 def _write_tables(spark: SparkSession, warehouse: str) -> None:
     rows = [
-        (MONTH, f"{MONTH}-01", f"a:{side}{i}", name, name.split(), [], NO_BRANDS, cat_id, side, TOKENIZER_KEY)
+        (
+            MONTH,
+            f"{MONTH}-01",
+            product,
+            name,
+            name.split(),
+            [],
+            NO_BRANDS,
+            DELIVERED.get(product, cat_id),
+            side,
+            TOKENIZER_KEY,
+        )
         for side, names in (("train", NAMES), ("test", TEST))
         for i, (name, cat_id) in enumerate(names)
+        for product in [f"a:{side}{i}"]
     ]
     where = {"month": MONTH, "batch": f"{MONTH}-01"}
     tables.write(spark.createDataFrame(rows, TOKENS.struct), warehouse, TOKENS, where)
-    true = [(MONTH, row[2], "200" if row[2] == "a:test4" else row[6]) for row in rows]
+    true = [(MONTH, row[2], "200" if row[2] == "a:test4" else row[7]) for row in rows]
     tables.write(spark.createDataFrame(true, TRUTH.struct), warehouse, TRUTH, {"month": MONTH})
     leaves = [(MONTH, "190", ["의류"], "200"), *((MONTH, cat_id, path, None) for cat_id, path in LEAVES)]
     tables.write(spark.createDataFrame(leaves, TAXONOMY.struct), warehouse, TAXONOMY, {"month": MONTH})
@@ -198,6 +217,20 @@ def test_peer_learns_the_same_names(prepared: Prepared, evaluated: Manifest) -> 
     assert _figures(prepared, month=MONTH, model_version=PEER_VERSION, split="test")["head=output", "accuracy"] == (
         pytest.approx(compared["accuracy"][0])
     )
+
+
+def test_uncertain_categories_are_named_with_examples(prepared: Prepared, evaluated: Manifest) -> None:
+    found = evaluated.facts["uncertain"]
+    # Of six rows of validation and six of test with a known leaf five have label 100, one of them given wrongly.
+    assert (found["judged"], found["few"]) == (3, 0)
+    assert sum(one["rows"] for one in found["categories"]) == 12
+    apples = next(one for one in found["categories"] if one["cat_id"] == "100")
+    assert (apples["rows"], apples["mistaken"]) == (5, 1)
+    assert [rival["cat_id"] for rival in apples["rivals"]] == ["200"]
+    assert {example["name"] for example in apples["examples"]} <= {name for name, _ in TEST}
+    shirts = next(one for one in found["categories"] if one["cat_id"] == "200")
+    assert [example["product_id"] for example in shirts["examples"]] == ["a:test5"], "it was delivered as 190"
+    assert shirts["fix"] is None
 
 
 def test_mlflow_has_the_figures_and_the_model_is_untouched(prepared: Prepared, evaluated: Manifest) -> None:

@@ -112,7 +112,7 @@ def test_the_review_queue_teaches_the_next_training(spark: SparkSession, config:
     assert review.run(spark, config, MONTH, answers=good, reviewer="kim").skipped
 
     window = token_window(spark, warehouse, MONTH, 1)
-    labels = {row.product_id: row.cat_id for row in window.tokens.collect()}
+    labels = {row.product_id: row.cat_id for row in window.tokens([]).collect()}
     assert labels["m:0"] == "100"
     assert {labels[f"m:{n}"] for n in range(1, 8)} == {"101"}
     assert window.facts()["trusted_labels"] == {"rows": 2, "changed": 1}
@@ -138,7 +138,7 @@ def test_the_audit_holds_people_and_machine_against_the_given_label(
     kim = answered(tmp_path / "kim.csv", rows, {shirt: "200", apples[0]: "100", apples[1]: "101"})
     with pytest.raises(UserError, match="'audit 2026-01', and you hand in 'review 2026-01'"):
         review.run(spark, config, MONTH, answers=kim, reviewer="kim")
-    before = tables.scan_fingerprint(token_window(spark, warehouse, MONTH, 1).tokens)
+    before = tables.scan_fingerprint(token_window(spark, warehouse, MONTH, 1).tokens([]))
     facts = validation_set.run(spark, config, MONTH, answers=kim, reviewer="kim").facts
     assert (facts["answered"], facts["open"], facts["model_version"]) == (3, 1, "3")
     weights = {row.product_id: row.weight for row in drawn}
@@ -152,6 +152,6 @@ def test_the_audit_holds_people_and_machine_against_the_given_label(
     assert named[shirt]["machine"] == "식품 > 사과"
     assert named[shirt]["name"].startswith(HOSTILE)
     # No answer of an audit changes what is learnt from, and the sample stays what it was when the offers change.
-    assert tables.scan_fingerprint(token_window(spark, warehouse, MONTH, 1).tokens) == before
+    assert tables.scan_fingerprint(token_window(spark, warehouse, MONTH, 1).tokens([])) == before
     more = config.model_copy(update={"review": config.review.model_copy(update={"audit_sample": 6})})
     assert validation_set.run(spark, more, MONTH).facts["sampled"] == 4

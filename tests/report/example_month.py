@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from lib.evaluation import comparisons, figures
+from lib.config.uncertain import UncertainSettings
+from lib.evaluation import comparisons, figures, uncertain
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.peer import PeerAnswer
 from lib.evaluation.record import Predictions, record
 from lib.evaluation.sample import Sample
+from lib.evaluation.suggestions import Suggester
+from lib.evaluation.uncertain import Answers
 from lib.manifest import Manifest
 from lib.report.gather import STAGES, CategoryCount, MonthFacts, PastFigure, Reject
 from lib.scoring.predictor import token_lists
@@ -44,6 +47,7 @@ def month_facts(*, absent: tuple[str, ...] = (), rows: int = 2400) -> MonthFacts
         [CategoryCount(c, int(n), min(int(n), 2_500)) for c, n in zip(CAT_IDS, counts, strict=True)],
         [PastFigure(f"2026-0{m}", "test", 0.8 + 0.02 * m) for m in (1, 2, 3)]
         + [PastFigure(f"2026-0{m}", "next_month", 0.79 + 0.01 * m) for m in (2, 3)],
+        fix_scores={("2026-01", CAT_IDS[-1]): 0.412, ("2026-03", CAT_IDS[-1]): 0.634},
     )
 
 
@@ -99,11 +103,27 @@ def evaluation(rows: int) -> dict[str, Any]:
         "figures": {"test": figures.headline(found)},
         "test": test,
         "examples": comparisons.examples(sample, main, worst, PATHS, 3),
+        "uncertain": least_sure(main, sample),
         "peer": comparisons.against_peer(answered, 19_000, sample, main, seen["text_prod_output"], ROUNDS),
         "next_month": {"model_version": "2", "model_month": "2026-02"}
         | comparisons.next_month(older["output"], main, ROUNDS),
         "truth": comparisons.against_truth(main, older["output"].label, older["output"].correct, ROUNDS),
     }
+
+
+def least_sure(main: Predictions, sample: Sample) -> dict[str, Any]:
+    """Facts of the least sure categories, the first of which has hostile words in its suggested fix."""
+    settings = UncertainSettings(top=4, sure=0.4)
+    found = uncertain.uncertain(Answers.of(main), CLASSES, settings)
+    facts = uncertain.facts(found, CAT_IDS, PATHS)
+    named = comparisons.unsure_examples(sample, main, CAT_IDS, PATHS, 3)
+    suggester = Suggester(sample, main, CAT_IDS, settings.sure, "2026-04")
+    for one, entry in zip(found.listed, facts["categories"], strict=True):
+        entry |= {"fix": suggester.fix(one), "examples": named.get(entry["cat_id"], [])}
+    if facts["categories"]:
+        split = {"category": CAT_IDS[0], "rules": [{"words": [HOSTILE], "into": CAT_IDS[1]}]}
+        facts["categories"][0]["fix"] = {"from_month": "2026-04", "why": HOSTILE, "split": split}
+    return facts
 
 
 def _epoch(number: int) -> dict[str, Any]:
@@ -166,6 +186,19 @@ DECIDED = {
     "review": {"open": 188, "answered": 12, "none_fits": 1, "sheet": {"form": "2026-03/queue.html"}},
 }  # fmt: skip
 
+FIXES = [
+    {
+        "number": 2, "kind": "exclude", "from_month": "2026-02", "by": HOSTILE, "why": "bada files all there",
+        "exclude": {"category": CAT_IDS[-1], "malls": ["bada"], "words": [HOSTILE]},
+        "categories": {CAT_IDS[-1]: PATHS[-1]}, "rows": 1234,
+    },
+    {
+        "number": 3, "kind": "merge", "from_month": "2026-03", "by": "kim", "why": "twins",
+        "merge": {"categories": [CAT_IDS[0]], "into": CAT_IDS[1]},
+        "categories": {CAT_IDS[0]: PATHS[0], CAT_IDS[1]: PATHS[1]}, "rows": 55,
+    },
+]  # fmt: skip
+
 
 def _facts(stage: str, rows: int) -> dict[str, Any]:
     if stage in DECIDED:
@@ -200,4 +233,6 @@ def _facts(stage: str, rows: int) -> dict[str, Any]:
             "members": [{"epochs": [_epoch(n) for n in range(1, 7)], "best_epoch": 6, "refit_epochs": []}],
             "rows_per_second": 8123.4, "parameters": 61_234_567,
         }  # fmt: skip
+    if stage == "normalize":
+        return {"fixes": FIXES}
     return evaluation(rows) if stage == "evaluate" else {}

@@ -11,6 +11,7 @@ from lib.report import gather
 from lib.report.gather import PastFigure, Reject
 from schemas.metrics import METRICS
 from schemas.rejects import REJECTS
+from tests.report.example_month import manifest_of
 
 
 def test_rejects_are_counted_by_source_and_reason(spark: SparkSession) -> None:
@@ -39,6 +40,21 @@ def test_history_is_the_newest_version_of_each_month_and_no_peer(spark: SparkSes
         PastFigure("2026-02", "next_month", 0.75),
         PastFigure("2026-01", "test", 0.8),
     ]
+
+
+def test_fix_scores_are_of_the_newest_version_before_a_fix_began_and_now(spark: SparkSession) -> None:
+    rows = [
+        ("2026-01", "9", "test", "category=a", "f1", 0.3), ("2026-01", "10", "test", "category=a", "f1", 0.4),
+        ("2026-03", "12", "test", "category=a", "f1", 0.8), ("2026-03", "12", "validation", "category=a", "f1", 0.9),
+        ("2026-02", "11", "test", "category=a", "f1", 0.6), ("2026-03", "12", "test", "category=b", "f1", 0.5),
+        ("2026-03", "12", "test", "category=a", "accuracy", 0.1), ("2026-01", "peer", "test", "category=a", "f1", 0.2),
+    ]  # fmt: skip
+    metrics = spark.createDataFrame([(*row, None, None) for row in rows], METRICS.struct)
+    fixes = [{"from_month": "2026-02", "categories": {"a": ["A"], "c": ["C"]}}]
+    found = gather.fix_scores(metrics, "2026-03", manifest_of("normalize", {"fixes": fixes}, None, {}))
+    assert found == {("2026-01", "a"): 0.4, ("2026-03", "a"): 0.8}
+    assert gather.fix_scores(metrics, "2026-03", manifest_of("normalize", {}, None, {})) == {}
+    assert gather.fix_scores(metrics, "2026-03", None) == {}
 
 
 def test_a_month_without_any_stage_is_refused(spark: SparkSession, warehouse: str) -> None:

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lib.config import ReportSettings
 from lib.report.gather import OPTIONAL, STAGES, MonthFacts
@@ -22,7 +23,7 @@ class Tags(HTMLParser):
         self.open: list[str] = []
         self.seen: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
+        self.text = self.raw = ""
         self.cells: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -42,6 +43,7 @@ class Tags(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open[-1:] != ["style"]:
             self.text += data
+            self.raw += data
             self.cells += data.split()
 
     @property
@@ -103,6 +105,38 @@ def test_decisions_are_told_with_their_reasons(whole: Tags) -> None:
         assert words in whole.words, words
     figures = whole.words[whole.words.index("Compared with") :]
     assert figures.index("brand filled") < figures.index("offers all"), "what drifted stands first"
+
+
+def test_uncertain_categories_come_with_names_and_a_fix_to_take_over(whole: Tags) -> None:
+    for words in (
+        "categories with enough held-out rows", "Suggested fix", "- from_month: 2026-04 by: your name", "split:",
+        "of its own", "are surely answered (a confidence of 0.4 or more)",
+    ):  # fmt: skip
+        assert words in whole.words, words
+
+
+def test_a_suggestion_is_yaml_whatever_the_words(whole: Tags) -> None:
+    begin = whole.raw.index("- from_month: 2026-04")
+    entry = yaml.safe_load(whole.raw[begin : whole.raw.index("into:", begin)] + "into: '1'")[0]
+    assert entry["split"]["rules"][0]["words"] == [HOSTILE]
+    assert entry["why"] == HOSTILE
+
+
+def test_fixes_are_shown_with_who_why_rows_and_effect(whole: Tags) -> None:
+    for words in (
+        "Fix 2, from 2026-02, <script>", "bada files all there", "1,234 train rows left out", "41.2 % 63.4 %",
+        "{merge: {categories: ['50000000'], into: '50000001'}} Fix 3, from 2026-03, kim: twins 55 rows of all splits",
+        "소분류0 – –",
+    ):  # fmt: skip
+        assert words in whole.words, words
+
+
+def test_a_month_without_fixes_says_so() -> None:
+    facts = month_facts(rows=300)
+    facts.stages["normalize"] = manifest_of("normalize", {}, None, {})
+    assert "No fix holds for this month." in _parsed(facts).text
+    facts.stages["normalize"] = None
+    assert "Stage “normalize” has not finished for this month, so fixes cannot be shown" in _parsed(facts).text
 
 
 def test_a_scored_month_without_decisions_says_that_they_are_missing() -> None:

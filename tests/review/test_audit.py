@@ -94,6 +94,7 @@ def tokens(spark: SparkSession) -> DataFrame:
             "name_tokens": F.split("name", " "),
             "category_tokens": F.array().cast("array<string>"),
             "cat_id": F.when(F.col("name").contains("셔츠"), "shirt").otherwise("apple"),
+            "fix": F.lit(None).cast("int"),
         }
     )
     return made.cache()

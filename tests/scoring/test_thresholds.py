@@ -13,6 +13,7 @@ from lib.config import RoutingSettings
 from lib.errors import UserError
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions, Recorder
+from lib.evaluation.wilson import wilson_lower
 from lib.scoring import thresholds
 from lib.scoring.predictor import Predictor
 from lib.scoring.thresholds import (
@@ -24,7 +25,6 @@ from lib.scoring.thresholds import (
     routed,
     store,
     thresholds_of,
-    wilson_lower,
 )
 
 CAT_IDS, PATHS = ["100", "101", "200"], [["식품", "과일"], ["식품", "채소"], ["의류"]]
@@ -44,12 +44,6 @@ def _seen(rows: list[tuple[int, float, bool]]) -> Predictions:
 
 def _many(predicted: int, confidence: float, right: int, wrong: int) -> list[tuple[int, float, bool]]:
     return [(predicted, confidence, True)] * right + [(predicted, confidence, False)] * wrong
-
-
-def test_wilson_by_hand() -> None:
-    # All of n right: n / (n + z^2), z^2 = 2.7055. 90 of 100: (0.91353 - 1.64485 * 0.0311069) / 1.02706.
-    found = wilson_lower(np.array([50, 0, 90]), np.array([50, 10, 100]))
-    np.testing.assert_allclose(found, [50 / 52.7055, 0, 0.83964], atol=1e-4)
 
 
 def test_the_lowest_confidence_whose_bound_holds() -> None:

@@ -56,8 +56,9 @@ def tokens(spark: SparkSession) -> DataFrame:
     rows += [("2026-02", f"m:b{n}", "train", *pear, "b") for n in range(6)]
     rows += [("2026-02", "m:v1", "validation", *pear, "b"), ("2026-02", "m:v2", "validation", *apple, "rare")]
     rows += [("2026-02", "m:v3", "validation", *apple, None), ("2026-02", "m:t1", "test", *apple, "unheard")]
-    rows += [("2026-02", "m:t2", "test", *apple, "a")]
-    return spark.createDataFrame(rows, SCHEMA)
+    rows += [("2026-02", "m:t2", "test", *apple, "a"), ("2026-02", "m:x1", "train", *apple, None)]
+    # The last one is left out by a fix.
+    return spark.createDataFrame(rows, SCHEMA).withColumn("fix", F.when(F.col("product_id") == "m:x1", 1))
 
 
 def make(tokens: DataFrame, encoding: Encoding, folder: Path, categories: Categories = CATEGORIES) -> Artefact:
@@ -79,6 +80,7 @@ def test_a_window_becomes_files_of_equal_size(tokens: DataFrame, encoding: Encod
         "validation": 2,
         "test": 1,
         "sampled_out": 0,
+        "excluded_by_fix": 1,
         "unlabelled": 1,
         "unknown_category": 1,
     }
