@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from schemas.audit_sample import AUDIT_SAMPLE
+from schemas.brands import BRANDS
 from schemas.frontier import FRONTIER
 from schemas.image_features import IMAGE_FEATURES
 from schemas.images import IMAGES
@@ -33,6 +34,7 @@ TABLES = (
     LEXICON,
     TOKENS,
     TOKEN_COUNTS,
+    BRANDS,
     IMAGES,
     IMAGE_FEATURES,
     LABEL_DOUBTS,

@@ -16,7 +16,7 @@ from lib.config import Config, load
 from lib.errors import UserError
 from lib.manifest import Outcome, Stage, find, run_stage
 from lib.scoring import month_counts
-from lib.scoring.month_counts import REST
+from lib.scoring.month_counts import ALL, REST
 from lib.text.vocabulary import write_words
 from schemas.metrics import METRICS
 from schemas.products import PRODUCTS
@@ -162,7 +162,16 @@ def test_words_and_confidence_are_counted(spark: SparkSession, config: Config, t
     assert found[FIRST].tokens is None
     assert found[SECOND].unknown == month_counts.Rate(0.25, 8)
     assert found[FIRST].unknown is None
-    assert month_counts.confidence(spark, warehouse, SECOND) == (
-        month_counts.Rate(0.9, 50), month_counts.Rate(0.8, 50),
-    )  # fmt: skip
-    assert month_counts.confidence(spark, warehouse, FIRST) is None
+    assert found[SECOND].mall_tokens == {"a": month_counts.Rate(3.0, 2)}
+    assert found[FIRST].mall_tokens == {}
+    assert found[SECOND].mall_unknown == {"a": month_counts.Rate(4 / 6, 6)}
+    overall = (month_counts.Rate(0.9, 50), month_counts.Rate(0.8, 50))
+    assert month_counts.confidence(spark, warehouse, SECOND) == {ALL: overall}
+    assert month_counts.confidence(spark, warehouse, FIRST) == {}
+
+    by_mall = {"a": [0.9, 30], "b": [0.7, 9]}
+    fresh = {"model_version": "8", "next_month": {"model_version": "7", "mall_confidence": {"a": [0.6, 20]}}}
+    for month, facts in ((FIRST, {"model_version": "7", "mall_confidence": by_mall}), (SECOND, fresh)):
+        run_stage(spark, Stage("evaluate", 1, ()), made, month, {}, lambda _, facts=facts: Outcome(facts=facts))
+    one = (month_counts.Rate(0.9, 30), month_counts.Rate(0.6, 20))
+    assert month_counts.confidence(spark, warehouse, SECOND) == {ALL: overall, "a": one}

@@ -44,10 +44,10 @@ def test_margin_of_a_month_depends_on_its_rows() -> None:
 
 def test_rows_that_err_together_are_sure_of_less() -> None:
     alone = gates.month_gate(pairs((100_000, 300, 400)), SETTINGS)
-    together = gates.month_gate(pairs((100_000, 300, 400)), SETTINGS, effect=10)
+    together = gates.month_gate(pairs((100_000, 300, 400)), SETTINGS, effect=40)
     assert (alone.status, together.status) == (PASSED, FAILED)
     assert together.figures["bound"] < alone.figures["bound"] < together.figures["difference"]
-    assert (together.figures["rows"], together.figures["effect"]) == (100_000, 10)
+    assert (together.figures["rows"], together.figures["effect"]) == (100_000, 40)
 
 
 def test_too_few_rows_are_said_to_be_too_few() -> None:
