@@ -53,7 +53,7 @@ def _month(study: Study, folder: Path) -> Any:
     month = study.month
 
     def measure(trial: Trial) -> Figures:
-        config = of_its_own(trial.config, folder)
+        config = of_its_own(trial.config, folder / Path(trial.base).stem)
         spark = open_session(config.spark, f"catmatch study {study.name}")
         learn_month(spark, config, month, False)
         evaluated = manifest.require(config.storage.warehouse, "evaluate", month).facts["figures"]["test"]
@@ -63,7 +63,7 @@ def _month(study: Study, folder: Path) -> Any:
 
 
 def of_its_own(config: Config, folder: Path) -> Config:
-    """The configuration with tables, artefacts and model versions inside the study's folder."""
+    """The configuration with tables, artefacts and model versions inside a folder of the study's."""
     storage = config.storage.model_copy(update={"warehouse": str(folder / "warehouse"), "state": str(folder)})
     return config.model_copy(update={"storage": storage, "registry": config.registry.model_copy(update={"uri": None})})
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
-from lib.config.base import Count, Month, Positive, Seconds, Settings, Share, Text
+from lib.config.base import Count, Fold, Month, Positive, Seconds, Settings, Share, Text
 from lib.config.brands import BrandsSettings
 from lib.config.crawl import ApiSettings, CrawlSettings, HostSettings, PageKind
 from lib.config.drift import DriftSettings
@@ -256,6 +256,9 @@ class TextSettings(Settings):
     user_dictionary: str | None = Field(default=None, description="UTF-8 file, one word a line; okt and kiwi")
     max_name_length: int = Field(default=200, ge=10, le=10_000, description="characters of a name kept")
     max_eojeol_length: Positive = Field(default=50, description="longer words are not kept in the lexicon")
+    fold: Fold | None = Field(
+        default=None, description="for studies of small data: that fifth of the name groups is the test side"
+    )
 
     @model_validator(mode="after")
     def _options_are_known(self) -> "TextSettings":

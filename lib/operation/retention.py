@@ -120,7 +120,7 @@ def _unused_eojeols(spark: SparkSession, config: Config) -> Expired | None:
     if older.isEmpty():
         return None
     products = tables.read(spark, warehouse, PRODUCTS, month=kept).select(*PRODUCT_COLUMNS)
-    named = cleaned(products, config.text.max_name_length).withColumn("block", F.lit(0))
+    named = cleaned(products, config.text).withColumn("block", F.lit(0))
     unused = older.join(eojeols_by_block(named).select("eojeol"), on="eojeol", how="left_anti")
     rows = unused.count()
     return Expired(LEXICON, (), unused.select(*LEXICON.key), rows, 0) if rows else None

@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from lib import config as configuration
 from lib.artefact import write_whole
 from lib.config import Config, Month
-from lib.config.base import Count, Settings, Text
+from lib.config.base import Count, Fold, Settings, Text
 from lib.errors import UserError
 from lib.manifest import code_version
 
@@ -61,6 +61,11 @@ class Expected(Settings):
     gain: Gain | None = None
 
 
+# Name -> dotted keys and their values, of which `base` names another configuration to change.
+Named = dict[Text, dict[Text, Any]]
+BASE = "base"
+
+
 class Study(Settings):
     """One file of conf/studies."""
 
@@ -72,8 +77,11 @@ class Study(Settings):
         description="pictures: a folder or zip of <split>/<class>/<picture>; month: a month of the warehouse"
     )
     month: Month | None = None
-    axes: dict[Text, list[Any]] = Field(min_length=1, description="dotted key of the configuration: its values")
+    axes: dict[Text, list[Any] | Named] = Field(
+        min_length=1, description="dotted key of the configuration: its values; or a word: settings by name"
+    )
     seeds: list[Count] = Field(default=[1], min_length=1, description="values of train.seed; figures are their means")
+    folds: list[Fold] = Field(default=[], description="values of text.fold, each with every seed")
     columns: dict[Text, Column] = Field(min_length=1)
     figure: Figure
     expected: Expected = Expected()
@@ -86,11 +94,13 @@ class Trial:
     Attributes:
         place: value of each axis.
         seed: train.seed.
-        config: base with both.
+        base: file of the configuration that is changed.
+        config: base with all of it.
     """
 
     place: dict[str, Any]
     seed: int
+    base: str
     config: Config
 
     def key(self, study: Study) -> str:
@@ -178,7 +188,7 @@ def load(path: Path | str) -> Study:
     for value in (gain.of, gain.over) if gain else ():
         if value not in study.axes[axis]:
             raise UserError(f"study {place}: expected.gain names {value!r}, which is no value of {axis}")
-    count = len(study.seeds)
+    count = len(study.seeds) * max(len(study.folds), 1)
     for values in study.axes.values():
         count *= len(values)
     if not 0 < count <= MOST_TRIALS:
@@ -187,16 +197,29 @@ def load(path: Path | str) -> Study:
 
 
 def trials(study: Study, overrides: Sequence[str] = ()) -> Iterator[Trial]:
-    """All of the study's trials, seed by seed of each point.
+    """All of the study's trials, fold by fold and seed by seed of each point.
 
     Args:
         overrides: further key=value changes, of the command line.
     """
     for values in itertools.product(*study.axes.values()):
         place = dict(zip(study.axes, values, strict=True))
-        for seed in study.seeds:
-            given = [f"{key}={json.dumps(value)}" for key, value in {**place, "train.seed": seed}.items()]
-            yield Trial(place, seed, configuration.load(study.base, [*overrides, *given]))
+        settings = _settings(study, place)
+        base = str(settings.pop(BASE, study.base))
+        for fold, seed in itertools.product(study.folds or [None], study.seeds):
+            of_fold = {} if fold is None else {"text.fold": fold}
+            changes = {**settings, **of_fold, "train.seed": seed}
+            given = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+            yield Trial(place, seed, base, configuration.load(base, [*overrides, *given]))
+
+
+def _settings(study: Study, place: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value, at a point."""
+    made: dict[str, Any] = {}
+    for axis, value in place.items():
+        values = study.axes[axis]
+        made |= values[value] if isinstance(values, dict) else {axis: value}
+    return made
 
 
 def run(study: Study, work: Callable[[Trial], Figures], folder: Path, overrides: Sequence[str] = ()) -> list[Point]:

@@ -19,6 +19,7 @@ BRACKETED = (
 NOT_LETTERS = r"[^\p{L}\p{M}]+"
 # The side of each tenth of the hashes.
 TENTHS = (*[SPLITS[0]] * 8, *SPLITS[1:])
+FOLDS, FOLD_BITS = 5, 16
 # Separates two texts of which neither holds it: a normalised name has no whitespace but spaces.
 TAB = "\t"
 
@@ -36,7 +37,18 @@ def group_key(name: Column) -> Column:
     return F.substring_index(F.ltrim(both, F.lit(TAB)), TAB, 1)
 
 
-def split(name: Column) -> Column:
-    """train (80 %), validation (10 %) or test (10 %) for a normalised name, by its group."""
-    tenth = F.pmod(F.xxhash64(F.lit(SPLIT_SALT), group_key(name)), F.lit(len(TENTHS)))
-    return F.get(F.array(*map(F.lit, TENTHS)), tenth.cast("int"))
+def split(name: Column, fold: int | None = None) -> Column:
+    """train (80 %), validation (10 %) or test (10 %) for a normalised name, by its group.
+
+    Args:
+        fold: of a study's cross validation, 0 to 4: that fifth of the groups is the test side, and a tenth of the rest
+            the validation side.
+    """
+    hashed = F.xxhash64(F.lit(SPLIT_SALT), group_key(name))
+    tenth = F.pmod(hashed, F.lit(len(TENTHS)))
+    if fold is None:
+        return F.get(F.array(*map(F.lit, TENTHS)), tenth.cast("int"))
+    train, validation, test = SPLITS
+    # Apart from the tenths, whose last digit says which fifth a group is in.
+    other = F.pmod(F.shiftright(hashed, FOLD_BITS), F.lit(len(TENTHS)))
+    return F.when(F.pmod(hashed, F.lit(FOLDS)) == fold, test).when(other == 0, validation).otherwise(train)

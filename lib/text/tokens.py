@@ -40,8 +40,9 @@ TOKENIZED = StructType(
 REMEMBERED = 10_000
 
 
-def cleaned(products: DataFrame, max_length: int) -> DataFrame:
+def cleaned(products: DataFrame, text: TextSettings) -> DataFrame:
     """One row a product: CLEANED and `category`, the mall's levels in one normalised text."""
+    max_length = text.max_name_length
     texts = products.select(
         "month",
         "batch",
@@ -51,7 +52,7 @@ def cleaned(products: DataFrame, max_length: int) -> DataFrame:
         brand_fields(max_length).alias("brand_fields"),
         "cat_id",
     )
-    return texts.withColumn("split", split(F.col("name")))
+    return texts.withColumn("split", split(F.col("name"), text.fold))
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def tokenized(
     What Spark caches for it is freed when the context ends.
     """
     with ExitStack() as stack:
-        names = cached(cleaned(products, text.max_name_length), stack)
+        names = cached(cleaned(products, text), stack)
         rows = names.count()
         learned: dict[str, int] = {}
         if settings.analyses_by_word:

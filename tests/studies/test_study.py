@@ -62,6 +62,24 @@ def test_every_point_is_tried_with_every_seed_and_only_once(tmp_path: Path, base
         studies.run(study, refuse, tmp_path / "kept")
 
 
+def test_an_axis_may_be_settings_by_name_and_trials_may_be_folds(tmp_path: Path, base: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(base.read_text() + "\ntrain: {epochs: 7}\n")
+    settings = {"small": {"model.filters": 8, "train.batch_size": 64}, "elsewhere": {"base": str(other)}}
+    study = loaded(tmp_path, described(base, axes={"setting": settings}, folds=[0, 4]))
+    trials = list(studies.trials(study))
+    assert [(one.place["setting"], one.config.text.fold, one.seed) for one in trials] == [
+        (name, fold, seed) for name in settings for fold in (0, 4) for seed in (1, 2)
+    ]
+    assert {(one.config.model.filters, one.config.train.batch_size, one.base) for one in trials[:4]} == {
+        (8, 64, str(base))
+    }
+    assert {(one.config.train.epochs, one.base) for one in trials[4:]} == {(7, str(other))}
+    points = studies.run(study, lambda trial: {"accuracy": float(trial.config.text.fold or 0)}, tmp_path / "kept")
+    assert points[0].figures["accuracy"] == [0, 0, 4, 4]
+    assert study_page.table(study, points).rows[0] == ["small", "200.0 % (0.0 % to 400.0 %)", "–"]
+
+
 def refuse(_: Trial) -> dict[str, float]:
     raise RuntimeError("asked again")
 
@@ -71,6 +89,7 @@ def refuse(_: Trial) -> dict[str, float]:
     [
         ({"axes": {}}, "axes"),
         ({"axes": {"train.epochs": []}}, "has 0 trials"),
+        ({"folds": [5]}, "folds"),
         ({"axes": {"train.epochs": list(range(501))}}, "has 1002 trials"),
         ({"task": "dance"}, "task"),
         ({"figure": {"y": "beauty"}}, "figure.y 'beauty' is none of its columns"),

@@ -41,3 +41,14 @@ def test_the_split_follows_the_group_and_is_80_10_10(spark: SparkSession) -> Non
 def test_known_names_stay_on_their_side(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(name,) for name in KNOWN], "name string").select("name", split(F.col("name")))
     assert {row[0]: row[1] for row in rows.collect()} == KNOWN
+
+
+def test_folds_take_turns_at_being_the_test_side(spark: SparkSession) -> None:
+    letters = F.translate(F.conv("id", 10, 26), "0123456789", "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊ")
+    names = spark.range(5_000).select(F.concat(F.lit("상품 "), letters).alias("name"))
+    folds = names.select(*(split(F.col("name"), fold).alias(f"fold_{fold}") for fold in range(5))).toPandas()
+    # Every name is tested in one fold, and no fold is much larger than another.
+    assert ((folds == "test").sum(axis=1) == 1).all()
+    assert (abs((folds == "test").mean() - 0.2) < 0.02).all()
+    rest = folds["fold_0"][folds["fold_0"] != "test"]
+    assert abs((rest == "validation").mean() - 0.1) < 0.02
