@@ -15,7 +15,7 @@ from typing import Any
 
 from lib import manifest
 from lib.errors import UserError
-from lib.java_classes import java_options
+from lib.java_classes import SHORT_LIVED, java_options
 from lib.operation.airflow_server import AirflowApi, AirflowPlace, start_airflow
 from lib.operation.spark_cluster import start_cluster
 from lib.operation.started import Started, free_port
@@ -76,8 +76,8 @@ class Demonstration:
         """A cluster and an Airflow that knows the DAG, until the context ends."""
         place = AirflowPlace(self.folder / "airflow", ROOT / "airflow_dags", free_port(), secrets.token_urlsafe(32))
         environment = place.environment() | {"CATMATCH_AIRFLOW": str(self.overlay), "SPARK_LOCAL_IP": "127.0.0.1"}
-        # Of every Java: each of some thirty stages starts three, and they spend much of their time on loading classes.
-        environment["JDK_JAVA_OPTIONS"] = java_options()
+        # Of every Java: each of some forty stages starts three.
+        environment["JDK_JAVA_OPTIONS"] = f"{java_options()} {SHORT_LIVED}"
         spark_class = ROOT / ".venv" / "bin" / "spark-class"
         with Started(self.folder / "logs", environment) as spark:
             master = start_cluster(spark, spark_class, self.folder, WORKERS, WORKER_MEMORY)

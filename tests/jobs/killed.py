@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from lib.config import Config
+from lib.java_classes import SHORT_LIVED
 from tests.conftest import ROOT
 
 # Spark's workers outlive their driver for a moment.
@@ -27,7 +28,8 @@ def kill_job(name: str, config: Config, month: str, folder: Path, when: Callable
 def kill(arguments: list[str], folder: Path, when: Callable[[], bool]) -> None:
     """Run a job and kill it -9, workers and all; fails where it ended sooner, with what it said."""
     said = folder / "killed.log"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
+    python = {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable}
+    environment = os.environ | python | {"JDK_JAVA_OPTIONS": SHORT_LIVED}
     command = [sys.executable, *arguments]
     with (
         said.open("wb") as output,

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lib.config import Config, Storage
+from lib.java_classes import SHORT_LIVED
 from lib.manifest import Outcome, Stage, require, run_stage
 from lib.model import saved
 from tests.training import month
@@ -28,6 +29,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "PYSPARK_PYTHON": sys.executable,
     "SPARK_LOCAL_IP": "127.0.0.1",
+    "JDK_JAVA_OPTIONS": SHORT_LIVED,
 }
 
 
