@@ -17,8 +17,8 @@ from lib.errors import UserError
 ARCHIVE = Path(sysconfig.get_path("data")) / "spark-classes.jsa"
 # Java says on standard output why it cannot use an archive, which is nobody's concern.
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"
-# Of a Java that ends within a minute: what its optimising compiler and its parallel collector would win later, they cost
-# at once. A small stage on two cores takes little more than half of the time without them.
+# Of a Java that ends within a minute: what its optimising compiler and parallel collector would win later, they cost at
+# once. A small stage on two cores takes little more than half of the time without them.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 ROWS = 100
 

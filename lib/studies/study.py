@@ -206,7 +206,8 @@ def trials(study: Study, overrides: Sequence[str] = ()) -> Iterator[Trial]:
         place = dict(zip(study.axes, values, strict=True))
         settings = _settings(study, place)
         base = str(settings.pop(BASE, study.base))
-        for fold, seed in itertools.product(study.folds or [None], study.seeds):
+        folds: Sequence[int | None] = study.folds or [None]
+        for fold, seed in itertools.product(folds, study.seeds):
             of_fold = {} if fold is None else {"text.fold": fold}
             changes = {**settings, **of_fold, "train.seed": seed}
             given = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
