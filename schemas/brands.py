@@ -19,7 +19,10 @@ BRANDS = Table(
             column("rows", LongType(), "train rows of the history that name it in a field", nullable=False),
             column("malls", LongType(), "malls that they are of", nullable=False),
             column(
-                "found", LongType(), "branded train names of the history that hold one of its forms", nullable=False
+                "found",
+                LongType(),
+                "train names with a known brand, or of its own mall, that hold one of its forms",
+                nullable=False,
             ),
             column("agreed", LongType(), "of these, names of its own offers", nullable=False),
         ]

@@ -102,11 +102,13 @@ def train_rows(tokens: DataFrame) -> DataFrame:
 
 
 def forms(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> DataFrame:
-    """form, brand, rows, malls: the written forms of the brands that at least `min_count` train rows name."""
+    """form, brand, rows, malls, names: the written forms of the brands that at least `min_count` train rows name; and
+    of a form that is a mall's own name how many of its names hold it."""
     given = F.explode(F.array_distinct(F.array_compact(F.array(*(f"brand_fields.{name}" for name in BRAND_FIELDS)))))
-    fields = train.select("mall_id", given.alias("form")).groupBy("form").agg(*_counts())
+    fields = train.select("mall_id", given.alias("form")).groupBy("form").agg(*_counts(), F.lit(0).alias("names"))
     written = fields.unionByName(_of_malls(train, malls, settings)).groupBy("form")
-    counted = written.agg(F.sum("rows").alias("rows"), F.max("malls").alias("malls"))
+    sums = (F.sum(name).alias(name) for name in ("rows", "names"))
+    counted = written.agg(*sums, F.max("malls").alias("malls"))
     keyed = counted.withColumn("own_key", _applied(brand_key, F.col("form"))).where("own_key <> ''")
     same = _same_brands(train, settings)
     joined = keyed.join(same, on="own_key", how="left").withColumn("key", F.coalesce("platform_key", "own_key"))
@@ -114,7 +116,8 @@ def forms(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> DataF
         F.sum("rows").alias("total"), F.max_by("form", F.struct("rows", "form")).alias("brand")
     )
     kept = named.where(F.col("total") >= settings.min_count).orderBy(F.desc("total"), "key").limit(settings.most)
-    return joined.join(kept.select("key", "brand"), on="key", how="inner").select("form", "brand", "rows", "malls")
+    columns = ("form", "brand", "rows", "malls", "names")
+    return joined.join(kept.select("key", "brand"), on="key", how="inner").select(*columns)
 
 
 def searched_for(train: DataFrame, tried: pa.Table) -> DataFrame:
@@ -128,8 +131,12 @@ def searched_for(train: DataFrame, tried: pa.Table) -> DataFrame:
 
 
 def chosen(found: DataFrame, seen: DataFrame, settings: BrandsSettings) -> DataFrame:
-    """The forms with what `searched_for` saw, and `searched`: whether that is enough, and precise enough."""
+    """The forms with what `searched_for` saw, and `searched`: whether that is enough, and precise enough.
+
+    Names that hold their mall's own name agree with it.
+    """
     joined = found.join(seen, on="form", how="left").fillna(0, ["found", "agreed"])
+    joined = joined.withColumns({name: F.col(name) + F.col("names") for name in ("found", "agreed")})
     precise = (F.col("agreed") >= settings.min_count) & (F.col("agreed") >= settings.precision * F.col("found"))
     return joined.withColumn("searched", precise)
 
@@ -178,7 +185,7 @@ def _counts() -> tuple[Column, Column]:
 
 
 def _of_malls(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> DataFrame:
-    """form, rows, malls: names of malls that sell one brand, their own, which stands in their offers' names."""
+    """form, rows, malls, names: names of malls that sell one brand, their own, which stands in their offers' names."""
     form = _applied(_mall_form, F.col("mall_nm"))
     named = malls.where("mall_nm IS NOT NULL").groupBy("mall_id").agg(F.max("mall_nm").alias("mall_nm"))
     short = named.withColumn("form", form).where(F.length("form") >= SHORTEST).select("mall_id", "form")
@@ -186,7 +193,8 @@ def _of_malls(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> D
     own = train.join(F.broadcast(short), on="mall_id", how="inner").groupBy("mall_id", "form")
     counted = own.agg(F.count_if(holds).alias("rows"), F.count(F.lit(1)).alias("names"))
     single = counted.where((F.col("rows") > 0) & (F.col("rows") >= settings.mall_share * F.col("names")))
-    return single.groupBy("form").agg(F.sum("rows").alias("rows"), F.count(F.lit(1)).alias("malls"))
+    total = F.sum("rows")
+    return single.groupBy("form").agg(total.alias("rows"), F.count(F.lit(1)).alias("malls"), total.alias("names"))
 
 
 def _same_brands(train: DataFrame, settings: BrandsSettings) -> DataFrame:
