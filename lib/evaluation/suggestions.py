@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from lib.evaluation.record import Predictions
@@ -56,7 +57,7 @@ class Suggester:
         given = self.seen.label == one.label
         wrong = given & ~self.seen.correct & (self.seen.confidence >= np.float32(self.sure))
         malls = _malls(self.sample.product_ids[wrong], self.sample.product_ids[given])
-        words = _telling_words(self.sample.name_tokens[wrong], self.sample.name_tokens[given & ~wrong])
+        words = _telling_words(self._tokens(wrong), self._tokens(given & ~wrong))
         where: dict[str, Any] = {"malls": malls} if malls else {"words": words}
         if not malls and not words:
             return None
@@ -71,11 +72,15 @@ class Suggester:
         stay = self._answered(one.label, one.label)
         rules = []
         for rival in one.rivals:
-            words = _telling_words(self.sample.name_tokens[self._answered(one.label, rival.label)],
-                                   self.sample.name_tokens[stay])  # fmt: skip
+            words = _telling_words(self._tokens(self._answered(one.label, rival.label)), self._tokens(stay))
             if words:
                 rules.append({"words": words, "into": self.cat_ids[rival.label]})
         return {"split": {"category": self.cat_ids[one.label], "rules": rules}} if rules else None
+
+    def _tokens(self, chosen: NDArray[np.bool_]) -> list[list[str]]:
+        """Of the chosen names."""
+        tokens: list[list[str]] = self.sample.name_tokens.filter(pa.array(chosen)).to_pylist()
+        return tokens
 
     def _answered(self, given: int, said: int) -> NDArray[np.bool_]:
         chosen: NDArray[np.bool_] = (self.seen.label == given) & (self.seen.predicted == said)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lib.categories.fixes import MonthFixes
@@ -14,6 +15,7 @@ from lib.evaluation.record import Predictions, Recorder
 from lib.evaluation.sample import Sample
 from lib.evaluation.suggestions import Suggester
 from lib.evaluation.uncertain import Kind, Rival, UncertainCategory
+from tests.brandless import brandless
 
 CAT_IDS = ["100", "101", "102", "103"]
 Row = tuple[str, str, int, int]
@@ -28,10 +30,9 @@ def suggester(*rows: Row) -> Suggester:
     label, said = (np.array([row[at] for row in rows], np.int32) for at in (2, 3))
     seen = _seen(label, said)
     columns = [np.array([row[0] for row in rows], object), np.array([row[1] for row in rows], object)]
-    tokens = np.empty(len(rows), object)
-    tokens[:] = [row[1].split() for row in rows]
+    tokens = pa.array([row[1].split() for row in rows], pa.list_(pa.string()))
     given = np.array([CAT_IDS[one] for one in label], object)
-    sample = Sample(*columns, tokens, tokens, given, None, len(rows))
+    sample = Sample(*columns, tokens, tokens, brandless(len(rows)), given, None, len(rows))
     return Suggester(sample, seen, CAT_IDS, 0.9, "2026-04")
 
 

@@ -38,9 +38,9 @@ FIRST, SECOND, THIRD = "2026-01", "2026-02", "2026-03"
 # What the first month knew: its third leaf was replaced since.
 OLD_LEAVES = [*LEAVES[:2], ("190", ["의류"])]
 TEST = [*NAMES] * 10
-# Of sixty rows a margin of .3 point says nothing; and sixty rows take no time that could be compared.
+# Of sixty rows of six names a margin of .3 point says nothing; and sixty rows take no time that could be compared.
 PROMOTE = {
-    "margin_small": 0.2, "audit_margin": 0.5, "audit_min_rows": 5, "calibration_error": 0.5, "latency_ratio": 100,
+    "margin_small": 0.4, "audit_margin": 0.5, "audit_min_rows": 5, "calibration_error": 0.5, "latency_ratio": 100,
     "latency_batches": 2,
 }  # fmt: skip
 NOTE = Note("J. Kim", "the feed was late")
@@ -192,6 +192,8 @@ def test_two_months_by_hand(spark: SparkSession, world: World) -> None:
     # The champion's names were cut by its own tokenizer, its leaf 190 is now 200: it is right of every row too.
     assert (found["month"]["status"], found["month"]["rows"]) == ("passed", 60)
     assert (found["month"]["gains"], found["month"]["losses"]) == (0, 0)
+    # Ten offers a name.
+    assert found["month"]["effect"] == 10
     assert "fewer than 100,000" in found["month"]["words"]
     # Nobody has answered the month's own sample, so that of the month before counts.
     assert (found["audit"]["status"], found["audit"]["month"], found["audit"]["rows"]) == ("passed", FIRST, 6)

@@ -65,7 +65,7 @@ def test_every_point_is_tried_with_every_seed_and_only_once(tmp_path: Path, base
 def test_an_axis_may_be_settings_by_name_and_trials_may_be_folds(tmp_path: Path, base: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(base.read_text() + "\ntrain: {epochs: 7}\n")
-    settings = {"small": {"model.filters": 8, "train.batch_size": 64}, "elsewhere": {"base": str(other)}}
+    settings = {"big": {"model.filters": 8, "train.batch_size": 64}, "elsewhere": {"base": str(other)}}
     study = loaded(tmp_path, described(base, axes={"setting": settings}, folds=[0, 4]))
     trials = list(studies.trials(study))
     assert [(one.place["setting"], one.config.text.fold, one.seed) for one in trials] == [
@@ -77,7 +77,7 @@ def test_an_axis_may_be_settings_by_name_and_trials_may_be_folds(tmp_path: Path,
     assert {(one.config.train.epochs, one.base) for one in trials[4:]} == {(7, str(other))}
     points = studies.run(study, lambda trial: {"accuracy": float(trial.config.text.fold or 0)}, tmp_path / "kept")
     assert points[0].figures["accuracy"] == [0, 0, 4, 4]
-    assert study_page.table(study, points).rows[0] == ["small", "200.0 % (0.0 % to 400.0 %)", "–"]
+    assert study_page.table(study, points).rows[0] == ["big", "200.0 % (0.0 % to 400.0 %)", "–"]
 
 
 def refuse(_: Trial) -> dict[str, float]:
