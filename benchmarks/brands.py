@@ -9,19 +9,18 @@ have been started. What stands in the brand field is the name's first word.
 """
 
 import argparse
-import lzma
 import os
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.accuracy_names import NAMES
 from benchmarks.result import data_folder, finish
+from benchmarks.tokenize_okt import read_names
 from lib.categories.brand_names import BRANDS_SCHEMA
 from lib.categories.brands import fill_rates
 from lib.config import SparkSettings
@@ -44,9 +43,7 @@ def main() -> None:
     rows = parser.parse_args().rows
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     data = data_folder() / NAMES
-    with lzma.open(data, "rt", encoding="utf-8") as file:
-        names = pd.read_csv(file, sep="\t", quoting=3, usecols=["name"], dtype=str)["name"].dropna()
-    cleaned = [normalize(name, 200) for name in names]
+    cleaned = [normalize(name, 200) for name in read_names(data)]
     made = dictionary(cleaned)
     with tempfile.TemporaryDirectory() as folder:
         write_tokens(cleaned, rows, Path(folder))

@@ -23,10 +23,9 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score
 
 from benchmarks.accuracy_names import FULL_ROWS, MONTH, NAMES, in_folder, thinned
-from benchmarks.noise import CONF, ROWS, SEEDS, mean
+from benchmarks.noise import CONF, ROWS, SEEDS, mean, shards_made
 from benchmarks.result import data_folder, finish
-from jobs import ingest, normalize, shards, tokenize, vocabulary
-from lib import config, manifest, tables
+from lib import config, tables
 from lib.artefact import Artefact
 from lib.config import Config
 from lib.review import label_audit
@@ -62,9 +61,7 @@ def main() -> None:
 def prepared(settings: Config) -> tuple[Artefact, NDArray[np.int32], NDArray[np.uint8]]:
     """The shards, and by row_id the clean label and the fold of each train row."""
     spark = open_session(settings.spark, "label audit")
-    for stage in (ingest, tokenize, vocabulary, normalize, shards):
-        stage.run(spark, settings, MONTH)
-    made = manifest.artefact_of(settings.storage.warehouse, "shards", MONTH, "shards")
+    made = shards_made(spark, settings)
     rows = label_audit.rows(spark, made)
     labels = rows.select("row_id", "label").toArrow()
     clean = np.zeros(len(labels), np.int32)

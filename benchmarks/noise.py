@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from pyspark.sql import SparkSession
 
 from benchmarks.accuracy_names import FULL_ROWS, MONTH, NAMES, in_folder, thinned
 from benchmarks.result import ROOT, data_folder, finish
@@ -125,9 +126,15 @@ def main() -> None:
 def shards_of(settings: Config) -> Artefact:
     """The names as training rows."""
     spark = open_session(settings.spark, "noise")
+    made = shards_made(spark, settings)
+    spark.stop()
+    return made
+
+
+def shards_made(spark: SparkSession, settings: Config) -> Artefact:
+    """The names as training rows, in a session that goes on."""
     for stage in (ingest, tokenize, vocabulary, normalize, shards):
         stage.run(spark, settings, MONTH)
-    spark.stop()
     return manifest.artefact_of(settings.storage.warehouse, "shards", MONTH, "shards")
 
 

@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 from lib import artefact, tables
 from lib.artefact import ArtefactWriter
 from lib.categories.brand_names import BRANDS_FILE
-from lib.categories.brands import dictionary, fill_rates, history, table_rows
+from lib.categories.brands import dictionary, fill_rates, table_rows
+from lib.categories.window import delivered_tokens
 from lib.command import run_stage_job
 from lib.config import Config
 from lib.manifest import Manifest, Outcome, Stage, run_stage
@@ -22,7 +23,7 @@ STAGE = Stage("brands", revision=1, config_keys=("brands",))
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
     """Write the month's `brands`, and the dictionary as an artefact."""
     warehouse, settings, where = config.storage.warehouse, config.brands, {"month": month}
-    past = history(spark, warehouse, month, settings.history_months)
+    past = delivered_tokens(spark, warehouse, month, settings.history_months)
     malls = tables.read_month(spark, warehouse, PRODUCTS, month).select("mall_id", "mall_nm").distinct()
 
     def work(key: str) -> Outcome:

@@ -5,19 +5,19 @@ the time depends on the length of the name and not on the number of brands.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import ahocorasick
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from lib.errors import UserError
 from lib.text.split import BRACKETED
-from lib.text.vocabulary import PAD, RESERVED, UNKNOWN
+from lib.text.vocabulary import PAD, RESERVED, UNKNOWN, read_columns
 
 # The dictionary's file in its artefact, and beside a model that reads brands.
 BRANDS_FILE = "brands.parquet"
@@ -119,15 +119,7 @@ class BrandDictionary:
         Raises:
             UserError: it is no such file, or a form is there twice.
         """
-        place = Path(path)
-        try:
-            table = pq.read_table(place).cast(BRANDS_SCHEMA)
-        except (OSError, ValueError, pa.ArrowInvalid) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"{place} is no dictionary of brands ({said}); run jobs/brands.py again") from None
-        if any(column.null_count for column in table.columns) or len(table.column("form").unique()) < len(table):
-            raise UserError(f"{place} has a form twice, or an empty one; run jobs/brands.py again")
-        return cls.of_table(table)
+        return cls.of_table(read_columns(Path(path), BRANDS_SCHEMA, "form", "dictionary of brands", "jobs/brands.py"))
 
     @property
     def size(self) -> int:
@@ -163,6 +155,15 @@ class BrandDictionary:
         """The given brand's id and those found in the name, zero padded at the end or cut to exactly `length`."""
         ids = [self.given(fields), *self.found(name)][:length]
         return ids + [PAD] * (length - len(ids))
+
+    def matrix(self, fields: pa.StructArray, names: Sequence[str], length: int) -> NDArray[np.int32]:
+        """`vector` of many rows at once, [rows, length].
+
+        Args:
+            fields: as `tokens` has them in brand_fields.
+        """
+        rows = zip(brands_of(fields), names, strict=True)
+        return np.array([self.vector(given, name, length) for given, name in rows], np.int32).reshape(-1, length)
 
     def _matches(self, name: str) -> Iterator[tuple[int, str]]:
         """Where a form stands as a word, or as the beginning of one."""

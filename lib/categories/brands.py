@@ -7,18 +7,13 @@ brand is given, nearly always stand for that brand: 'apple' in 'apple 사과' wo
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import pandas_udf
-from pyspark.sql.types import StringType
 
-from lib import months, tables
 from lib.categories.brand_names import (
     BRANDS_SCHEMA,
     LOOKED_UP,
@@ -29,11 +24,12 @@ from lib.categories.brand_names import (
     mall_form,
 )
 from lib.config.brands import BrandsSettings
-from lib.sources.latest import latest_products
+from lib.sources.product_ids import mall_column
 from lib.text.lexicon import cached
 from lib.text.normalize import normalize
+from lib.text.tokens import applied
 from schemas.brands import BRANDS
-from schemas.tokens import BRAND_FIELDS, SPLITS, TOKENS
+from schemas.tokens import BRAND_FIELDS, SPLITS
 
 PLATFORM, MALL = BRAND_FIELDS[:2]
 # Of a mall's name; longer ones are no brand.
@@ -42,34 +38,6 @@ FORMS = "form string, brand string, searched boolean, rows long, malls long, fou
 FOUND = "form string, own boolean"
 SEEN = "split string, given boolean, known boolean, found boolean, agreed boolean"
 Batches = Iterable[pa.RecordBatch]
-
-
-@dataclass(frozen=True)
-class History:
-    """The tokens that a month's dictionary is built from.
-
-    Attributes:
-        months: those of the history that have tokens, in order.
-        tokens: their rows, one per month and product.
-        fingerprints: their content, for a stage's inputs.
-    """
-
-    months: tuple[str, ...]
-    tokens: DataFrame
-    fingerprints: dict[str, str]
-
-
-def history(spark: SparkSession, warehouse: str, month: str, count: int) -> History:
-    """The `count` months that end with `month`, without those that were never delivered.
-
-    Raises:
-        UserError: the month itself has no tokens.
-    """
-    tables.read_month(spark, warehouse, TOKENS, month)
-    found = {m: tables.fingerprint(spark, warehouse, TOKENS, month=m) for m in months.window(month, count)}
-    present = tuple(m for m, seen in found.items() if seen.rows)
-    tokens = latest_products(tables.read(spark, warehouse, TOKENS, month=present))
-    return History(present, tokens, {f"tokens {m}": str(found[m]) for m in present})
 
 
 def dictionary(tokens: DataFrame, malls: DataFrame, settings: BrandsSettings) -> pa.Table:
@@ -97,8 +65,7 @@ def _ordered(found: DataFrame) -> pa.Table:
 
 def train_rows(tokens: DataFrame) -> DataFrame:
     """mall_id, name and brand_fields of the rows that may be learnt from."""
-    mall = F.substring_index("product_id", ":", 1)
-    return tokens.where(F.col("split") == SPLITS[0]).select(mall.alias("mall_id"), "name", "brand_fields")
+    return tokens.where(F.col("split") == SPLITS[0]).select(mall_column().alias("mall_id"), "name", "brand_fields")
 
 
 def forms(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> DataFrame:
@@ -109,7 +76,7 @@ def forms(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> DataF
     written = fields.unionByName(_of_malls(train, malls, settings)).groupBy("form")
     sums = (F.sum(name).alias(name) for name in ("rows", "names"))
     counted = written.agg(*sums, F.max("malls").alias("malls"))
-    keyed = counted.withColumn("own_key", _applied(brand_key, F.col("form"))).where("own_key <> ''")
+    keyed = counted.withColumn("own_key", applied(brand_key, F.col("form"))).where("own_key <> ''")
     same = _same_brands(train, settings)
     joined = keyed.join(same, on="own_key", how="left").withColumn("key", F.coalesce("platform_key", "own_key"))
     named = joined.groupBy("key").agg(
@@ -186,7 +153,7 @@ def _counts() -> tuple[Column, Column]:
 
 def _of_malls(train: DataFrame, malls: DataFrame, settings: BrandsSettings) -> DataFrame:
     """form, rows, malls, names: names of malls that sell one brand, their own, which stands in their offers' names."""
-    form = _applied(_mall_form, F.col("mall_nm"))
+    form = applied(_mall_form, F.col("mall_nm"))
     named = malls.where("mall_nm IS NOT NULL").groupBy("mall_id").agg(F.max("mall_nm").alias("mall_nm"))
     short = named.withColumn("form", form).where(F.length("form") >= SHORTEST).select("mall_id", "form")
     holds = F.col("name").contains(F.col("form"))
@@ -207,8 +174,8 @@ def _same_brands(train: DataFrame, settings: BrandsSettings) -> DataFrame:
     ).count()
     both = pairs.where("written IS NOT NULL AND platform IS NOT NULL")
     keyed = both.select(
-        _applied(brand_key, F.col("written")).alias("own_key"),
-        _applied(brand_key, F.col("platform")).alias("platform_key"),
+        applied(brand_key, F.col("written")).alias("own_key"),
+        applied(brand_key, F.col("platform")).alias("platform_key"),
         "count",
     )
     counted = keyed.where("own_key <> '' AND platform_key <> ''").groupBy("own_key", "platform_key")
@@ -220,16 +187,6 @@ def _same_brands(train: DataFrame, settings: BrandsSettings) -> DataFrame:
     same = found.select("own_key", "platform_key")
     others = same.select(F.col("own_key").alias("platform_key"))
     return same.join(others, on="platform_key", how="left_anti").select("own_key", "platform_key")
-
-
-def _applied(function: Callable[[str], str], texts: Column) -> Column:
-    """A function of text as an Arrow function, for distinct texts."""
-
-    def each(batch: pd.Series) -> pd.Series:
-        return pd.Series([function(text) for text in batch], dtype=object)
-
-    applied: Column = pandas_udf(each, StringType())(texts)  # type: ignore[call-overload]
-    return applied
 
 
 def _mall_form(name: str) -> str:
@@ -245,8 +202,7 @@ def _search(shared: "Broadcast[pa.Table]") -> Callable[[Batches], Iterator[pa.Re
     def search(batches: Batches) -> Iterator[pa.RecordBatch]:
         dictionary = BrandDictionary.of_table(shared.value)
         for batch in batches:
-            rows = zip(batch.column("name").to_pylist(), brands_of(batch.column("brand_fields")), strict=True)
-            pairs = [pair for name, fields in rows for pair in _told(dictionary, name, fields)]
+            pairs = [pair for name, fields in _rows(batch) for pair in _told(dictionary, name, fields)]
             columns = [
                 pa.array([form for form, _ in pairs], pa.string()),
                 pa.array([own for _, own in pairs], pa.bool_()),
@@ -254,6 +210,11 @@ def _search(shared: "Broadcast[pa.Table]") -> Callable[[Batches], Iterator[pa.Re
             yield pa.RecordBatch.from_arrays(columns, names=["form", "own"])
 
     return search
+
+
+def _rows(batch: pa.RecordBatch) -> Iterable[tuple[str, list[str]]]:
+    """Name and given brands of each row."""
+    return zip(batch.column("name").to_pylist(), brands_of(batch.column("brand_fields")), strict=True)
 
 
 def _told(dictionary: BrandDictionary, name: str, fields: list[str]) -> Iterator[tuple[str, bool]]:
@@ -268,8 +229,7 @@ def _seen_by(shared: "Broadcast[pa.Table]") -> Callable[[Batches], Iterator[pa.R
     def see(batches: Batches) -> Iterator[pa.RecordBatch]:
         dictionary = BrandDictionary.of_table(shared.value)
         for batch in batches:
-            rows = zip(batch.column("name").to_pylist(), brands_of(batch.column("brand_fields")), strict=True)
-            seen = [_row_seen(dictionary, name, fields) for name, fields in rows]
+            seen = [_row_seen(dictionary, name, fields) for name, fields in _rows(batch)]
             columns = [batch.column("split"), *(pa.array(list(one), pa.bool_()) for one in zip(*seen, strict=True))]
             if batch.num_rows:
                 yield pa.RecordBatch.from_arrays(columns, names=["split", "given", "known", "found", "agreed"])

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lib.categories.answers import ON_TRAIN_SIDE
+from lib.sources.product_ids import mall_column
 
 # As an artefact lists them.
 RULES = "fixes.json"
@@ -43,8 +44,7 @@ class Rule:
         """Whether it holds of a row of `tokens`; null counts as not."""
         found = F.col("cat_id").isin(self.labels)
         if self.malls is not None:
-            # No mall's id has a colon (lib/sources/offers.py).
-            found &= F.substring_index("product_id", ":", 1).isin(self.malls)
+            found &= mall_column().isin(self.malls)
         if self.words is not None:
             found &= _any_of("name_tokens", self.words)
         if self.mall_category_words is not None:

@@ -22,6 +22,21 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Delivered:
+    """The tokens of a month and of those before it, as they were delivered.
+
+    Attributes:
+        months: those that have tokens, in order; the last is the month asked for.
+        tokens: their rows, one per month and product.
+        fingerprints: their content, for a stage's inputs.
+    """
+
+    months: tuple[str, ...]
+    tokens: DataFrame
+    fingerprints: dict[str, str]
+
+
+@dataclass(frozen=True)
 class TokenWindow:
     """Tokens of some months.
 
@@ -51,8 +66,8 @@ class TokenWindow:
         return self.corrections.facts(self.delivered)
 
 
-def token_window(spark: SparkSession, warehouse: str, month: str, count: int) -> TokenWindow:
-    """The window of `count` months that ends with `month`; earlier months that were never delivered are left out.
+def delivered_tokens(spark: SparkSession, warehouse: str, month: str, count: int) -> Delivered:
+    """Of the `count` months that end with `month`; earlier ones that were never delivered are left out.
 
     Raises:
         UserError: the month itself has no tokens.
@@ -61,12 +76,21 @@ def token_window(spark: SparkSession, warehouse: str, month: str, count: int) ->
     if not found[month].rows:
         raise UserError(f"table tokens has no rows of {month}; run jobs/tokenize.py --month {month} first")
     present = tuple(m for m, seen in found.items() if seen.rows)
-    if len(present) < count:
-        LOG.info("window of %s: %d of %d months have tokens", month, len(present), count)
-    delivered = latest_products(tables.read(spark, warehouse, TOKENS, month=present))
+    tokens = latest_products(tables.read(spark, warehouse, TOKENS, month=present))
+    return Delivered(present, tokens, {f"tokens {m}": str(found[m]) for m in present})
+
+
+def token_window(spark: SparkSession, warehouse: str, month: str, count: int) -> TokenWindow:
+    """The window of `count` months that ends with `month`; earlier months that were never delivered are left out.
+
+    Raises:
+        UserError: the month itself has no tokens.
+    """
+    found = delivered_tokens(spark, warehouse, month, count)
+    if len(found.months) < count:
+        LOG.info("window of %s: %d of %d months have tokens", month, len(found.months), count)
     corrections = Corrections.of(spark, warehouse, month)
-    fingerprints = {f"tokens {m}": str(found[m]) for m in present} | corrections.fingerprints()
-    return TokenWindow(present, delivered, fingerprints, corrections)
+    return TokenWindow(found.months, found.tokens, found.fingerprints | corrections.fingerprints(), corrections)
 
 
 def check_tokenizer(window: TokenWindow) -> str:

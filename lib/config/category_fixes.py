@@ -2,7 +2,7 @@
 conf/category_fixes.yaml.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from lib.config.base import Month, Settings, Text
 MOST_FIXES, MOST_RULES, MOST_NAMED = 200, 200, 1000
 Named = Annotated[list[Text], Field(min_length=1, max_length=MOST_NAMED)]
 Kind = Literal["merge", "split", "exclude", "relabel"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Merge(Settings):
@@ -76,21 +77,20 @@ class CategoryFix(Settings):
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> "CategoryFix":
-        given = [name for name in ("merge", "split", "exclude", "relabel") if getattr(self, name) is not None]
-        if len(given) != 1:
+        if len(self._given) != 1:
             raise ValueError(
-                f"it has {' and '.join(given) or 'no correction'}; give one of merge, split, exclude and relabel"
+                f"it has {' and '.join(self._given) or 'no correction'}; give one of merge, split, exclude and relabel"
             )
         return self
 
     @property
     def kind(self) -> Kind:
         """Which of the four it is."""
-        if self.merge is not None:
-            return "merge"
-        if self.split is not None:
-            return "split"
-        return "exclude" if self.exclude is not None else "relabel"
+        return self._given[0]
+
+    @property
+    def _given(self) -> list[Kind]:
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
 
     @property
     def sources(self) -> list[str]:

@@ -13,6 +13,7 @@ from lib.evaluation.figures import Figure, figure
 from lib.evaluation.peer import PEER_VERSION, PeerAnswer
 from lib.evaluation.record import Predictions
 from lib.evaluation.sample import Sample
+from lib.sources.product_ids import mall_of
 
 # Names are kept in the manifest only as examples: no longer than a person reads.
 EXAMPLE_CHARACTERS = 200
@@ -43,7 +44,7 @@ def mall_confidence(sample: Sample, confidence: NDArray[np.float32]) -> dict[str
         confidence: float32 [rows of the sample].
     """
     malls, place, rows = np.unique(
-        [str(product).partition(":")[0] for product in sample.product_ids], return_inverse=True, return_counts=True
+        [mall_of(str(product)) for product in sample.product_ids], return_inverse=True, return_counts=True
     )
     means = np.bincount(place, confidence) / rows
     largest = np.argsort(-rows, kind="stable")[:MOST_MALLS]

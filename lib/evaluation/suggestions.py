@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lib.evaluation.record import Predictions
 from lib.evaluation.sample import Sample
 from lib.evaluation.uncertain import MOST, UncertainCategory
+from lib.sources.product_ids import mall_of
 
 # A mall's rows of a category, or rows with a word, below which they are chance.
 FEWEST_OF_MALL, FEWEST_WITH_WORD = 3, 2
@@ -107,7 +108,7 @@ def _malls(wrong: Iterable[str], given: Iterable[str]) -> list[str]:
     Args:
         wrong, given: product_ids, '<mall_id>:<the mall's own id>'.
     """
-    bad, all_of_them = (Counter(product_id.split(":", 1)[0] for product_id in ids) for ids in (wrong, given))
+    bad, all_of_them = (Counter(map(mall_of, ids)) for ids in (wrong, given))
     found = [
         mall for mall, rows in bad.items() if rows >= FEWEST_OF_MALL and rows >= MOST * all_of_them[mall]
     ]  # fmt: skip

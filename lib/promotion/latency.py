@@ -59,10 +59,12 @@ def measured(
 def _call(predictor: Predictor, sample: Sample) -> Callable[[], object]:
     """One batch, in pieces where the model sees raw pictures."""
 
+    texts = texts_of(sample)
+
     def answer() -> None:
         step = predictor.rows_at_once(max(len(sample), 1))
         for start in range(0, len(sample), step):
             shown = None if sample.pictures is None else sample.pictures.slice(start, step)
-            predictor.main_logits(predictor.vectorised(texts_of(sample).slice(start, step), shown))
+            predictor.main_logits(predictor.vectorised(texts.slice(start, step), shown))
 
     return answer

@@ -23,6 +23,7 @@ from lib import manifest, tables
 from lib.categories.answers import answered, majority
 from lib.config import ReviewSettings
 from lib.review.sheet import Category
+from lib.sources.product_ids import mall_column
 from lib.text.split import group_key
 from schemas.predictions import PREDICTIONS, REVIEW
 from schemas.reviews import NOBODY, REVIEWS
@@ -114,7 +115,7 @@ def candidates(given: Sources) -> DataFrame:
         "product_id",
         "cat_id",
         "group",
-        F.substring_index("product_id", ":", 1).alias("mall"),
+        mall_column().alias("mall"),
         (F.col("route") == REVIEW).alias("sent"),
         _margin().alias("margin"),
     )

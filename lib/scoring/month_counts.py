@@ -6,7 +6,6 @@ bounded.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -15,6 +14,7 @@ from lib import manifest, months, tables
 from lib.categories.taxonomy import replacements
 from lib.evaluation.replacement import successor
 from lib.sources.latest import latest_products
+from lib.sources.product_ids import mall_column
 from lib.text.counts import WORD
 from schemas.metrics import METRICS
 from schemas.products import PRODUCTS
@@ -111,18 +111,19 @@ def count(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[
     })  # fmt: skip
     categories = _by_key(products.where(F.col("cat_id").isNotNull()), F.col("cat_id"), {"offers": F.count(F.lit(1))})
     replaced = replacements(tables.read_if_there(spark, warehouse, TAXONOMY, month=compared[-1]))
-    tokens, mall_tokens = _tokens(spark, warehouse, compared), _mall_tokens(spark, warehouse, compared)
-    return {
-        month: MonthCounts(
+    tokens, mall_tokens = (_tokens(spark, warehouse, compared, key) for key in (F.lit(ALL), mall_column()))
+    made = {}
+    for month in compared:
+        unknown, mall_unknown = _unknown(spark, warehouse, month)
+        made[month] = MonthCounts(
             malls.get(month, {}),
             _followed(categories.get(month, {}), replaced),
-            tokens.get(month),
-            _unknown(spark, warehouse, month),
+            tokens.get(month, {}).get(ALL),
+            unknown.get(ALL),
             mall_tokens.get(month, {}),
-            _mall_unknown(spark, warehouse, month),
+            mall_unknown,
         )
-        for month in compared
-    }
+    return made
 
 
 def category_names(spark: SparkSession, warehouse: str, month: str, cat_ids: Sequence[str]) -> dict[str, str]:
@@ -194,60 +195,48 @@ def _followed(categories: Counts, replaced: Mapping[str, str]) -> Counts:
     return made
 
 
-def _tokens(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, Rate]:
-    """Mean tokens of a name by month, of those months whose names were cut as the last one's are."""
+def _tokens(spark: SparkSession, warehouse: str, compared: Sequence[str], key: Column) -> dict[str, Rates]:
+    """Month -> key -> mean tokens of a name, of those months whose names were cut as the last one's are."""
     if not tables.exists(spark, warehouse, TOKENS):
         return {}
-    rows = tables.read(spark, warehouse, TOKENS, month=list(compared)).groupBy("month", "tokenizer_key")
-    found = rows.agg(F.avg(F.size("name_tokens")).alias("mean"), F.count(F.lit(1)).alias("rows")).collect()
-    keys = {row["tokenizer_key"] for row in found if row["month"] == compared[-1]}
-    return {row["month"]: Rate(row["mean"], row["rows"]) for row in found if keys == {row["tokenizer_key"]}}
-
-
-def _mall_tokens(spark: SparkSession, warehouse: str, compared: Sequence[str]) -> dict[str, Rates]:
-    """As `_tokens`, by mall."""
-    if not tables.exists(spark, warehouse, TOKENS):
+    stored = tables.read(spark, warehouse, TOKENS, month=list(compared))
+    keys = stored.select("month", "tokenizer_key").distinct().collect()
+    by = {row["tokenizer_key"] for row in keys if row["month"] == compared[-1]}
+    if len(by) != 1:
         return {}
-    rows = tables.read(spark, warehouse, TOKENS, month=list(compared)).groupBy("month", "tokenizer_key", _mall())
-    counted = rows.agg(F.avg(F.size("name_tokens")).alias("mean"), F.count(F.lit(1)).alias("rows"))
-    found = counted.orderBy(F.desc("rows"), "mall").limit(MOST_KEYS * len(compared)).collect()
-    keys = {row["tokenizer_key"] for row in found if row["month"] == compared[-1]}
+    alike = stored.where(F.col("tokenizer_key") == by.pop()).groupBy("month", key.alias("key"))
+    counted = alike.agg(F.avg(F.size("name_tokens")).alias("mean"), F.count(F.lit(1)).alias("rows"))
     made: dict[str, Rates] = {}
-    for row in found:
-        if keys == {row["tokenizer_key"]}:
-            made.setdefault(row["month"], {})[row["mall"]] = Rate(row["mean"], row["rows"])
+    for row in counted.orderBy(F.desc("rows"), "key").limit(MOST_KEYS * len(compared)).collect():
+        made.setdefault(row["month"], {})[row["key"]] = Rate(row["mean"], row["rows"])
     return made
 
 
-def _mall() -> Column:
-    return F.substring_index("product_id", ":", 1).alias("mall")
-
-
-def _mall_unknown(spark: SparkSession, warehouse: str, month: str) -> Rates:
-    """Share of the words of a mall's names that the vocabulary of the month before lacks."""
+def _unknown(spark: SparkSession, warehouse: str, month: str) -> tuple[Rates, Rates]:
+    """Shares of words that the vocabulary of the month before lacks: ALL -> of the month's train words; mall -> of all
+    words of its names."""
     before = months.shift(month, -1)
     if manifest.find(warehouse, "vocabulary", before) is None:
-        return {}
+        return {}, {}
     vocabulary = manifest.artefact_of(warehouse, "vocabulary", before, "vocabulary")
-    names = tables.read(spark, warehouse, TOKENS, month=month)
-    same = names.where(F.col("tokenizer_key") == vocabulary.facts["tokenizer_key"])
     words = spark.read.parquet(str(vocabulary.path("words.parquet"))).select("token", F.lit(True).alias("known"))
-    each = same.select(_mall(), F.explode("name_tokens").alias("token"))
-    judged = each.join(F.broadcast(words), on="token", how="left").groupBy("mall")
-    counted = judged.agg(F.count(F.lit(1)).alias("rows"), F.count_if(F.col("known").isNull()).alias("missing"))
-    found = counted.orderBy(F.desc("rows"), "mall").limit(MOST_KEYS).collect()
-    return {row["mall"]: Rate(row["missing"] / row["rows"], row["rows"]) for row in found}
+    same = F.col("tokenizer_key") == vocabulary.facts["tokenizer_key"]
+    train = tables.read(spark, warehouse, TOKEN_COUNTS, month=month).where(same & (F.col("field") == WORD))
+    names = tables.read(spark, warehouse, TOKENS, month=month).where(same)
+    of_all = train.select(F.lit(ALL).alias("key"), "token", "count")
+    by_mall = names.select(mall_column().alias("key"), F.explode("name_tokens").alias("token"), F.lit(1).alias("count"))
+    return _missing(of_all, words), _missing(by_mall, words)
 
 
-def _unknown(spark: SparkSession, warehouse: str, month: str) -> Rate | None:
-    before = months.shift(month, -1)
-    if manifest.find(warehouse, "vocabulary", before) is None:
-        return None
-    vocabulary = manifest.artefact_of(warehouse, "vocabulary", before, "vocabulary")
-    same = (F.col("field") == WORD) & (F.col("tokenizer_key") == vocabulary.facts["tokenizer_key"])
-    counts = tables.read(spark, warehouse, TOKEN_COUNTS, month=month).where(same).select("token", "count")
-    words = spark.read.parquet(str(vocabulary.path("words.parquet"))).select("token", F.lit(True).alias("known"))
-    joined = counts.join(F.broadcast(words), on="token", how="left")
+def _missing(counts: DataFrame, words: DataFrame) -> Rates:
+    """Key -> share of the words that are unknown, of the MOST_KEYS keys with most words.
+
+    Args:
+        counts: key, token, count.
+        words: token, known.
+    """
+    joined = counts.join(F.broadcast(words), on="token", how="left").groupBy("key")
     missing = F.sum(F.when(F.col("known").isNull(), F.col("count")).otherwise(0))
-    row: Any = joined.agg(F.sum("count").alias("rows"), missing.alias("missing")).collect()[0]
-    return Rate(row["missing"] / row["rows"], int(row["rows"])) if row["rows"] else None
+    sums = joined.agg(F.sum("count").alias("rows"), missing.alias("missing"))
+    found = sums.orderBy(F.desc("rows"), "key").limit(MOST_KEYS).collect()
+    return {row["key"]: Rate(row["missing"] / row["rows"], int(row["rows"])) for row in found}

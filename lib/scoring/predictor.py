@@ -10,7 +10,6 @@ import pyarrow as pa
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from lib.categories.brand_names import brands_of
 from lib.errors import UserError
 from lib.evaluation.record import TOP
 from lib.images.pixels import pixels
@@ -130,9 +129,7 @@ class Predictor:
             "gram_weights": gram_weights,
         }
         if self.saved.brands is not None:
-            rows = zip(brands_of(texts.brand_fields), texts.names, strict=True)
-            vectors = [self.saved.brands.vector(fields, name, lengths["brand_ids"]) for fields, name in rows]
-            found["brand_ids"] = np.array(vectors, np.int32).reshape(len(texts), -1)
+            found["brand_ids"] = self.saved.brands.matrix(texts.brand_fields, texts.names, lengths["brand_ids"])
         return {INPUT_OF_COLUMN[column]: values for column, values in found.items()}
 
     def vectorised(self, texts: Texts, pictures: pa.Array | None = None) -> Arrays:

@@ -53,10 +53,10 @@ def on_names(
     """
 
     def answered() -> Iterator[Recorded]:
-        step = predictor.rows_at_once(batch_size)
+        step, texts = predictor.rows_at_once(batch_size), texts_of(sample)
         for start in range(0, len(sample), step):
             pictures = None if sample.pictures is None else sample.pictures.slice(start, step)
-            inputs = predictor.vectorised(texts_of(sample).slice(start, step), pictures)
+            inputs = predictor.vectorised(texts.slice(start, step), pictures)
             logits, pictured = _answer(predictor, inputs)
             yield logits, labels[start : start + step], None, pictured
 

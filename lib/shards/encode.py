@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lib.categories.brand_names import BrandDictionary, brands_of
+from lib.categories.brand_names import BrandDictionary
 from lib.shards.cuts import File
 from lib.shards.row import feature_matrix, lengths, list_array, row_schema
 from lib.text.grams import GramVocabulary
@@ -116,7 +116,8 @@ def encode(batch: pa.RecordBatch, encoding: Encoding, row_id: int, cut: Cut) -> 
         "level_labels": _matrix(batch.column("level_labels").to_pylist(), np.int32),
     }
     if encoding.brands is not None:
-        columns["brand_ids"] = _brand_ids(batch, brand_dictionary(encoding.brands), encoding.brand_length)
+        fields, names_of = batch.column("brand_fields"), batch.column("name").to_pylist()
+        columns["brand_ids"] = brand_dictionary(encoding.brands).matrix(fields, names_of, encoding.brand_length)
     if "image_features" in schema.names:
         columns["image_features"] = feature_matrix(
             batch.column("image_features"), lengths(encoding.facts())["image_features"]
@@ -160,11 +161,6 @@ def _write(table: pa.Table, file: File, folder: str, compression: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, path, compression)
     return str(path)
-
-
-def _brand_ids(batch: pa.RecordBatch, dictionary: BrandDictionary, length: int) -> npt.NDArray[np.int32]:
-    rows = zip(brands_of(batch.column("brand_fields")), batch.column("name").to_pylist(), strict=True)
-    return _matrix([dictionary.vector(fields, name, length) for fields, name in rows], np.int32)
 
 
 def _matrix(rows: list[list[int]] | list[list[float]], kind: type) -> npt.NDArray[Any]:

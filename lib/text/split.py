@@ -19,6 +19,7 @@ BRACKETED = (
 NOT_LETTERS = r"[^\p{L}\p{M}]+"
 # The side of each tenth of the hashes.
 TENTHS = (*[SPLITS[0]] * 8, *SPLITS[1:])
+# A study's folds; its validation side is chosen without the hash's lowest bits, so as not to follow from the fold.
 FOLDS, FOLD_BITS = 5, 16
 # Separates two texts of which neither holds it: a normalised name has no whitespace but spaces.
 TAB = "\t"
@@ -45,10 +46,9 @@ def split(name: Column, fold: int | None = None) -> Column:
             the validation side.
     """
     hashed = F.xxhash64(F.lit(SPLIT_SALT), group_key(name))
-    tenth = F.pmod(hashed, F.lit(len(TENTHS)))
     if fold is None:
+        tenth = F.pmod(hashed, F.lit(len(TENTHS)))
         return F.get(F.array(*map(F.lit, TENTHS)), tenth.cast("int"))
     train, validation, test = SPLITS
-    # Apart from the tenths, whose last digit says which fifth a group is in.
     other = F.pmod(F.shiftright(hashed, FOLD_BITS), F.lit(len(TENTHS)))
     return F.when(F.pmod(hashed, F.lit(FOLDS)) == fold, test).when(other == 0, validation).otherwise(train)

@@ -135,13 +135,18 @@ def _batches(frame: DataFrame) -> set[str]:
 
 def normalized(texts: Column, max_length: int) -> Column:
     """The normalisation as an Arrow function; null gives ''."""
+    return applied(lambda text: normalize(text, max_length), texts)
+
+
+def applied(function: Callable[[str], str], texts: Column) -> Column:
+    """A function of text as an Arrow function, asked once for texts that a batch repeats."""
 
     def each(batch: pd.Series) -> pd.Series:
-        once = lru_cache(maxsize=REMEMBERED)(lambda text: normalize(text, max_length))
+        once = lru_cache(maxsize=REMEMBERED)(function)
         return pd.Series([once(text) for text in batch], dtype=object)
 
-    applied: Column = pandas_udf(each, StringType())(texts)  # type: ignore[call-overload]
-    return applied
+    made: Column = pandas_udf(each, StringType())(texts)  # type: ignore[call-overload]
+    return made
 
 
 def _assembled(blocked: DataFrame, words: DataFrame) -> DataFrame:

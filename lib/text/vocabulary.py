@@ -77,8 +77,14 @@ def places(sizes: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDA
     return row, np.arange(len(row)) - (np.cumsum(sizes) - sizes)[row]
 
 
-def read_columns(path: Path, schema: pa.Schema) -> pa.Table:
-    """A vocabulary file's columns, checked: names, types, no null, every token once.
+def read_columns(
+    path: Path, schema: pa.Schema, key: str = "token", what: str = "vocabulary", job: str = "jobs/vocabulary.py"
+) -> pa.Table:
+    """The columns of a file that gives texts their ids, checked: names, types, no null, every text once.
+
+    Args:
+        key: column of the texts.
+        what, job: what such a file is called, and what makes it.
 
     Raises:
         UserError: the file is something else.
@@ -86,14 +92,14 @@ def read_columns(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path, columns=schema.names)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} is no vocabulary ({' '.join(str(error).split())}); run jobs/vocabulary.py") from None
+        raise UserError(f"{path} is no {what} ({' '.join(str(error).split())}); run {job}") from None
     found = {field.name: field.type for field in table.schema}
     if found != {field.name: field.type for field in schema}:
-        raise UserError(f"{path} has columns {found} where a vocabulary has {schema.names}; run jobs/vocabulary.py")
+        raise UserError(f"{path} has columns {found} where a {what} has {schema.names}; run {job}")
     if any(table.column(name).null_count for name in schema.names):
-        raise UserError(f"{path} has empty values; run jobs/vocabulary.py again")
-    if len(table.column("token").unique()) != table.num_rows:
-        raise UserError(f"{path} has a token twice; run jobs/vocabulary.py again")
+        raise UserError(f"{path} has empty values; run {job} again")
+    if len(table.column(key).unique()) != table.num_rows:
+        raise UserError(f"{path} has a {key} twice; run {job} again")
     return table
 
 
