@@ -12,9 +12,9 @@ champion's files are gone bring them back, or `jobs/promote.py --rollback`. **La
 *Trigger* with `month`.
 """
 
-from airflow.sdk import DAG, chain
+from airflow.sdk import DAG
 
-from stages import OFFERS, month_parameter, partitioned, present, stage
+from stages import LABELLING, month, month_parameter, partitioned
 
 with DAG(
     "catalogue_scoring",
@@ -25,4 +25,4 @@ with DAG(
     params=month_parameter(),
     tags=["catmatch"],
 ):
-    chain(*[stage(name) for name in (*present(OFFERS), "score")])
+    month(LABELLING, {})

@@ -25,8 +25,4 @@ with DAG(
     params=month_parameter(),
     tags=["catmatch"],
 ):
-    *_, promote, score, review, report = retraining()
-    verdict = promotion_verdict(MONTH)
-    # A run is what its last task is, and `score` and `report` run after red ones: without these a month whose training
-    # or labels are red would end green because its report was drawn.
-    [promote, score, review, report] >> verdict
+    retraining() >> promotion_verdict(MONTH)

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import BaseOperator, CronPartitionTimetable, Param, TriggerRule, chain, task
+from airflow.sdk import BaseOperator, CronPartitionTimetable, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from on_call import EVERY_TASK, TASKS
@@ -25,10 +25,32 @@ MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 # The month of a run: what it was triggered with, else its partition (2026-01, or 2026-01-31 of which the month counts).
 MONTH = "{{ params.month or (partition_key or '')[:7] }}"
 
-OFFERS = ("market", "crawl", "ingest", "images", "image_features", "tokenize")
-LEARNING = (
-    "vocabulary", "word2vec", "brands", "normalize", "shards", "train", "evaluate", "validation_set", "drift"
-)  # fmt: skip
+# Task -> those whose tables and artefacts it reads, as far as no other of these has waited for them. What does not wait
+# for each other runs side by side: pictures are looked at while words are counted.
+AFTER: dict[str, tuple[str, ...]] = {
+    "market": (),
+    "crawl": ("market",),
+    "ingest": ("crawl",),
+    "images": ("ingest",),
+    "image_features": ("images",),
+    "tokenize": ("ingest",),
+    "vocabulary": ("tokenize",),
+    "word2vec": ("vocabulary",),
+    "brands": ("tokenize",),
+    "normalize": ("tokenize",),
+    "shards": ("image_features", "word2vec", "brands", "normalize"),
+    "train": ("shards",),
+    "evaluate": ("train",),
+    "validation_set": ("normalize",),
+    "drift": ("evaluate",),
+    "promote": ("validation_set", "drift"),
+    # These may run after red tasks, so wait for all that they read, not only for the last of it.
+    "score": ("image_features", "tokenize", "promote"),
+    "review": ("score",),
+    "report": ("validation_set", "review"),
+}
+# What makes labels of a month's offers with a model that is there.
+LABELLING = ("market", "crawl", "ingest", "images", "image_features", "tokenize", "score")
 
 # After tasks that may be red: the catalogue is labelled by the champion all the same.
 ALWAYS = TriggerRule.ALL_DONE
@@ -44,6 +66,8 @@ KEYS = {
     "schedule": ("timezone", "monthly_retraining", "catalogue_scoring"),
 }  # fmt: skip
 TRIES = ("retries", "retry_minutes", "timeout_minutes")
+# Tasks that a configuration may do without.
+LEFT_OUT = ("market", "crawl", "images", "image_features", "word2vec", "brands", "validation_set", "drift")
 # Tasks that start no job, so have no tries to configure.
 AT_THE_END = ("promotion_verdict", "all_green")
 
@@ -77,7 +101,7 @@ def check(settings: dict[str, Any]) -> None:
     _check_keys("[stages.default]", stages.get("default", {}), TRIES)
     for name, tries in stages.items():
         _check_known(f"a key of [stages.{name}]", tries, TRIES)
-    _check_known("a task of left_out", settings["left_out"], (*OFFERS, *LEARNING))
+    _check_known("a task of left_out", settings["left_out"], LEFT_OUT)
     _check_known("a value of verdict", [settings["verdict"]], ("skip", "fail"))
 
 
@@ -173,22 +197,44 @@ def doc(name: str) -> str:
     return f"{what}\n\n**Red?** {when_red}\n{EVERY_TASK}"
 
 
-def present(names: tuple[str, ...]) -> list[str]:
-    """Those of the tasks that the configuration has sections for."""
-    return [name for name in names if name not in SETTINGS["left_out"]]
+def month(
+    names: Iterable[str], options: dict[str, Sequence[str]], always: Sequence[str] = ()
+) -> dict[str, BaseOperator]:
+    """Tasks by name, each after those that it reads.
+
+    Args:
+        names: of AFTER, without regard to what is left out.
+        options: further options of a task's job.
+        always: tasks that run whatever became of those before them.
+    """
+    present = [name for name in names if name not in SETTINGS["left_out"]]
+    rules = {name: {"trigger_rule": ALWAYS} for name in always}
+    tasks = {name: stage(name, *options.get(name, ()), **rules.get(name, {})) for name in present}
+    for name, waiting in tasks.items():
+        waiting << [tasks[before] for before in _before(name, present)]
+    return tasks
+
+
+def _before(name: str, present: Sequence[str]) -> list[str]:
+    """Those of the tasks that one waits for; of a task that is not there, those that it would have waited for."""
+    found: dict[str, None] = {}
+    for before in AFTER[name]:
+        found |= dict.fromkeys([before] if before in present else _before(before, present))
+    return list(found)
 
 
 def retraining(*promotion: str) -> list[BaseOperator]:
-    """A whole month, one task after the other; score and report run whatever became of the candidate.
+    """A whole month; score and report run whatever became of the candidate.
 
     Args:
         promotion: further options of jobs/promote.py.
+
+    Returns:
+        the tasks that a run's last one waits for, lest a month whose training or labels are red end green because its
+        report was drawn: a run is what its last task is.
     """
-    tasks = [stage(name) for name in present((*OFFERS, *LEARNING))]
-    tasks += [stage("promote", *promotion), stage("score", trigger_rule=ALWAYS), stage("review")]
-    tasks += [stage("report", trigger_rule=ALWAYS)]
-    chain(*tasks)
-    return tasks
+    tasks = month(AFTER, {"promote": promotion}, always=("score", "report"))
+    return [tasks[name] for name in ("promote", "score", "review", "report")]
 
 
 @task(task_id="promotion_verdict", doc_md=doc("promotion_verdict"), retries=0)

@@ -15,6 +15,7 @@ from typing import Any
 import pendulum
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException
 from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import TimeRestriction
@@ -84,6 +85,18 @@ def verdict(configured: str, decision: str | None) -> str:
     return ""
 
 
+def left_out() -> dict[str, list[str]]:
+    """What tasks wait for where offers come in files, without pictures and word2vec."""
+    configured = stages.SETTINGS["left_out"]
+    stages.SETTINGS["left_out"] = ["market", "crawl", "images", "image_features", "word2vec"]
+    try:
+        with DAG("left_out", schedule=None):
+            tasks = stages.month(stages.AFTER, {})
+    finally:
+        stages.SETTINGS["left_out"] = configured
+    return {name: sorted(task.upstream_task_ids) for name, task in tasks.items()}
+
+
 def refused() -> list[str]:
     """What is said of each slip in the settings, of a key that is missing, and of a file that is not there."""
     said = []
@@ -114,7 +127,7 @@ def main() -> None:
     dags = {name: described(dag) for name, dag in bag.dags.items()}
     verdicts = {f"{configured} {decision}": verdict(configured, decision) for configured, decision in VERDICTS}
     said = {"errors": bag.import_errors, "dags": dags, "verdicts": verdicts}
-    said |= {"cut_short": verdict("skip", None), "refused": refused()}
+    said |= {"cut_short": verdict("skip", None), "left_out": left_out(), "refused": refused()}
     sys.stdout.write(f"\n{json.dumps(said)}\n")
 
 
