@@ -78,9 +78,11 @@ class Demonstration:
         environment = place.environment() | {"CATMATCH_AIRFLOW": str(self.overlay), "SPARK_LOCAL_IP": "127.0.0.1"}
         # Of every Java: each of some forty stages starts three.
         environment["JDK_JAVA_OPTIONS"] = f"{java_options()} {SHORT_LIVED}"
-        spark_class = ROOT / ".venv" / "bin" / "spark-class"
+        commands = ROOT / ".venv" / "bin"
+        # spark-class looks for Spark with it; of this environment, whoever has started us.
+        environment["PYSPARK_PYTHON"] = str(commands / "python")
         with Started(self.folder / "logs", environment) as spark:
-            master = start_cluster(spark, spark_class, self.folder, WORKERS, WORKER_MEMORY)
+            master = start_cluster(spark, commands / "spark-class", self.folder, WORKERS, WORKER_MEMORY)
             connection = {"AIRFLOW_CONN_CATMATCH_SPARK": json.dumps({"conn_type": "spark", "host": master})}
             with Started(self.folder / "logs", environment | connection) as airflow:
                 api = start_airflow(airflow, ROOT / ".venv-airflow" / "bin" / "airflow", place)
