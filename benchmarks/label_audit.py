@@ -3,9 +3,10 @@
 python -m benchmarks.label_audit [--rows 50000] [--seeds 1 2 3]
 
 Names of conf/noise_names.yaml, of which 10 % of the train rows get a wrong label. Three networks, each trained without
-a third of the rows, answer for that third; both sides rank the rows by these same answers. Ours is what the job stores:
-the rows that a network would label otherwise, by their log odds, and all others behind them. The peer is cleanlab's
-`get_label_quality_scores`, by whichever of its methods finds most. Measured is the average precision.
+a third of the rows, answer for that third; both sides rank the rows by these same answers. Ours is what the job
+stores: the rows that a network would label otherwise, by how unlikely it finds the given label, and all others behind
+them. The peer is cleanlab's `get_label_quality_scores`, by whichever of its methods finds most. Measured is the average
+precision.
 """
 
 import argparse
@@ -83,8 +84,8 @@ def ranked(
     columns = zip(*label_audit.unseen_answers(work, parts), strict=True)
     rows, labels, logits = (np.concatenate(column) for column in columns)
     wrong = clean[rows] != labels
-    _, doubt = label_audit.doubts(logits, labels)
-    scores = {"ours": np.maximum(doubt, 0)}
+    proposed, doubt = label_audit.doubts(logits, labels)
+    scores = {"ours": np.where(proposed != labels, doubt, 0)}
     probabilities = softmax(logits, axis=1)
     scores |= {method: -get_label_quality_scores(labels, probabilities, method=method) for method in CLEANLAB}
     found = {name: float(average_precision_score(wrong, score)) for name, score in scores.items()}

@@ -30,7 +30,7 @@ TOLD = {
     "crawl": ("rate", "bare"),
     "images": ("resize", "features", "feed"),
     "label_audit": ("ours", "cleanlab"),
-    "noise": ("selfie", "plain_best", "plain", "gce", "clean"),
+    "noise": ("selfie", "plain_best", "plain", "gce", "clean", "at_zero"),
     "promotion": ("equal", "worse"),
     "resume": ("identical",),
     "scale": ("time_ratio", "memory_ratio"),

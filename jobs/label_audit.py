@@ -16,7 +16,7 @@ from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.review import label_doubts
 from schemas.label_doubts import LABEL_DOUBTS
 
-STAGE = Stage("label_audit", 1, ("label_audit", "model", "train"))
+STAGE = Stage("label_audit", 2, ("label_audit", "model", "train"))
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:

@@ -19,7 +19,7 @@ LABEL_DOUBTS = Table(
             column("proposed", StringType(), "the leaf that it seems to belong to", nullable=False),
             column(
                 "score", DoubleType(),
-                "how much it is doubted, the most first: folds: log odds of the proposed leaf against the given one; "
+                "how much it is doubted, the most first: folds: minus the logarithm of the given leaf's likelihood; "
                 "selfie: share of the model's networks that learnt from the proposed leaf",
                 nullable=False,
             ),

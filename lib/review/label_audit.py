@@ -1,9 +1,10 @@
 """Train rows whose given label networks that have not seen them contradict, the surest first.
 
 The window's train rows are parted into folds by name group, so that no near copy of a row is learnt from when the row
-is asked about; the month's model is trained once without each fold. The doubt of a row is the log odds of the best
-other label against the given one: the normalised margin of Northcutt, Jiang, Chuang: Confident learning (JAIR 2021) on
-the scale of logits, which rows of a sure network do not tie on.
+is asked about; the month's model is trained once without each fold. Doubted are the rows that a network would label
+otherwise, ranked by how unlikely it finds the given label: the self-confidence of Northcutt, Jiang, Chuang: Confident
+learning (JAIR 2021), as a negative logarithm, in which rows of a sure network do not tie. The margin to the best other
+label ranks worse (docs/results.md): a network that wavers between two others is no surer of the given one.
 """
 
 import logging
@@ -20,6 +21,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from scipy.special import log_softmax
 
 from lib.artefact import Artefact
 from lib.model.architecture import MAIN_HEAD
@@ -109,17 +111,14 @@ def unseen_answers(work: Work, folds: NDArray[np.uint8]) -> Iterator[tuple[Any, 
 
 
 def doubts(logits: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The best other label of each row [rows], and its log odds against the given one [rows].
+    """What the network would label each row [rows], and how unlikely it finds the given label, in nats [rows].
 
     Args:
         logits: [rows, classes].
         labels: [rows] int, none negative.
     """
-    here = np.arange(len(labels))
-    others = logits.copy()
-    others[here, labels] = -np.inf
-    best = others.argmax(axis=1)
-    return best.astype(np.int32), (logits[here, best] - logits[here, labels]).astype(np.float32)
+    likelihood = log_softmax(logits.astype(np.float32), axis=1)
+    return logits.argmax(axis=1).astype(np.int32), -likelihood[np.arange(len(labels)), labels]
 
 
 def _without(work: Work, folds: NDArray[np.uint8], fold: int, seed: int) -> FoldFeed:
@@ -137,7 +136,7 @@ def _asked(model: Any, feed: Feed, folds: NDArray[np.uint8], fold: int) -> Itera
 def _doubted(answered: Iterable[tuple[Any, Any, Any]]) -> Iterator[pa.Table]:
     for row_ids, labels, logits in answered:
         proposed, score = doubts(logits, labels)
-        chosen = score > 0
+        chosen = proposed != labels
         yield pa.table([column[chosen] for column in (row_ids, labels, proposed, score)], schema=DOUBTED)
 
 
