@@ -34,7 +34,11 @@ COMMIT_ATTEMPTS = 8
 # Between the folder that the first of them makes and its commit lie milliseconds, or seconds on a busy machine.
 CREATE_SECONDS = 20.0
 # What Delta says of a folder in between.
-BEING_CREATED = ("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE")
+BEING_CREATED = (
+    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_TABLE_NOT_FOUND",
+)
 # Hashes are summed up in halves, so that their sums stay within 64 bits.
 HALF_BITS = 32
 
@@ -60,7 +64,9 @@ def path(warehouse: str, table: Table) -> str:
 
 def exists(spark: SparkSession, warehouse: str, table: Table) -> bool:
     """Whether the table has been created."""
-    return bool(DeltaTable.isDeltaTable(spark, path(warehouse, table)))
+    place = path(warehouse, table)
+    # A log without a commit is a table for Delta, though none that can be read: another run is about to create it.
+    return bool(DeltaTable.isDeltaTable(spark, place)) and any(Path(place, "_delta_log").glob("[0-9]*"))
 
 
 def table_id(spark: SparkSession, warehouse: str, table: Table) -> str:
