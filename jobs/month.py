@@ -66,8 +66,15 @@ def _standing(loaded: Config, promoted: Manifest) -> str | None:
     return registry.standing(store, name).champion if rolled_back else decided
 
 
-def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
-    """The stages that end with an evaluated candidate, which is nobody's champion."""
+def take_in(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """The stages that end with the month's offers as a model takes them, and their categories."""
+    _offers(spark, loaded, month, force)
+    tokenize.run(spark, loaded, month, force)
+    normalize.run(spark, loaded, month, force)
+
+
+def _offers(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """From the market or a crawl to products with pictures."""
     if loaded.market is not None:
         market.run(spark, loaded, month, force)
     if loaded.crawl is not None and loaded.crawl.asks_for_pages:
@@ -77,6 +84,11 @@ def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) ->
         images.run(spark, loaded, month, force)
     if loaded.shards.image == "features":
         image_features.run(spark, loaded, month, force)
+
+
+def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """The stages that end with an evaluated candidate, which is nobody's champion."""
+    _offers(spark, loaded, month, force)
     bring_earlier_months_up_to_date(spark, loaded, month)
     for stage in (*TEXT, *LEARN):
         stage(spark, loaded, month, force)

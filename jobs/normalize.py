@@ -14,7 +14,7 @@ from lib.categories.distribution import normalise, summary
 from lib.categories.fixed_rows import RULES, write_rules
 from lib.categories.fixes import MonthFixes
 from lib.categories.labels import assign
-from lib.categories.taxonomy import living, read_taxonomy, taxonomy_frame, taxonomy_path
+from lib.categories.taxonomy import leaves_of_labels, living, read_taxonomy, taxonomy_frame, taxonomy_path
 from lib.categories.window import token_window
 from lib.command import run_stage_job
 from lib.config import Config
@@ -29,10 +29,14 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
     warehouse, settings = config.storage.warehouse, config.categories
     window = token_window(spark, warehouse, month, config.shards.months_back)
     fixes = MonthFixes.of(settings.fixes, month)
-    taxonomy_file = artefact.sha256(taxonomy_path(settings.taxonomy, month))
+    listed = not settings.taxonomy.from_offers
+    taxonomy_file = artefact.sha256(taxonomy_path(settings.taxonomy, month)) if listed else "of the offers"
 
     def work(key: str) -> Outcome:
-        delivered, conflicts = read_taxonomy(settings, month)
+        if listed:
+            delivered, conflicts = read_taxonomy(settings, month)
+        else:
+            delivered, conflicts = leaves_of_labels(window.delivered, settings.max_leaves), 0
         leaves = fixes.merged(delivered)
         rules = fixes.rules(leaves)
         tokens = window.tokens(rules)

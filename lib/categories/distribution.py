@@ -82,10 +82,13 @@ def normalise(tokens: DataFrame, leaves: list[Leaf], settings: CategoriesSetting
     train = with_leaf(tokens.where("split = 'train'").select("product_id", "cat_id", "fix"), stands_for)
     before, exits = _count(train)
     names = sorted(set(stands_for.values()))
-    counts = np.array([before.get(name, 0) for name in names], dtype=np.int64)
-    keep = np.minimum(1.0, settings.cap / np.maximum(counts, 1))
-    after = _after(train, names, counts, keep)
-    exits = {KEPT: int(after.sum()), SAMPLED_OUT: int((counts - after).sum()), **exits}
+    delivered = np.array([before.get(name, 0) for name in names], dtype=np.int64)
+    thinned = long_tail(delivered, settings.long_tail)
+    counts = _after(train, names, delivered, thinned)
+    # Rows are kept by one number each, so of those that the tail has left the cap keeps a part.
+    keep = thinned * np.minimum(1.0, settings.cap / np.maximum(counts, 1))
+    after = _after(train, names, delivered, keep)
+    exits = {KEPT: int(after.sum()), SAMPLED_OUT: int((delivered - after).sum()), **exits}
     columns = [
         pa.array(names),
         pa.array(counts),
@@ -94,6 +97,17 @@ def normalise(tokens: DataFrame, leaves: list[Leaf], settings: CategoriesSetting
         pa.array(weights(after, settings)),
     ]
     return Distribution(pa.table(columns, schema=SCHEMA), exits)
+
+
+def long_tail(counts: npt.NDArray[np.int64], exponent: float) -> npt.NDArray[np.float64]:
+    """Share of each leaf's rows [leaves] that a Zipf distribution of this exponent leaves; all of them at 0."""
+    if not exponent:
+        return np.ones(len(counts))
+    rank = np.empty(len(counts))
+    rank[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
+    wanted = counts.max(initial=0) * rank**-exponent
+    found: npt.NDArray[np.float64] = np.minimum(1.0, wanted / np.maximum(counts, 1))
+    return found
 
 
 def weights(after: npt.NDArray[np.int64], settings: CategoriesSettings) -> npt.NDArray[np.float32]:
@@ -131,7 +145,7 @@ def _count(train: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _after(
-    train: DataFrame, names: list[str], counts: npt.NDArray[np.int64], keep: npt.NDArray[np.int64]
+    train: DataFrame, names: list[str], counts: npt.NDArray[np.int64], keep: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
     """Rows kept by leaf; another pass over the data only where a leaf is above the cap."""
     shares = {name: float(share) for name, share in zip(names, keep, strict=True) if share < 1}

@@ -83,6 +83,27 @@ def read_taxonomy(settings: CategoriesSettings, month: str) -> tuple[list[Leaf],
     return [leaves[cat_id] for cat_id in sorted(leaves)], conflicts
 
 
+def leaves_of_labels(rows: DataFrame, most: int) -> list[Leaf]:
+    """The labels of offers as leaves of one level, in order: for data beside which there is no list.
+
+    Args:
+        rows: with a column cat_id.
+        most: more are refused.
+
+    Raises:
+        UserError: there is no label, or there are more.
+    """
+    labels = rows.select("cat_id").where(F.col("cat_id").isNotNull()).distinct().limit(most + 1).collect()
+    if not labels:
+        raise UserError("categories.taxonomy.from_offers: no offer of the window has a cat_id; map a column to it")
+    if len(labels) > most:
+        raise UserError(
+            f"categories.taxonomy.from_offers: the offers have more than {most} labels (categories.max_leaves); "
+            "is the column of cat_id really a category?"
+        )
+    return [Leaf(cat_id, (cat_id,)) for cat_id in sorted(row["cat_id"] for row in labels)]
+
+
 def living(leaves: Iterable[Leaf], place: Path | str = "taxonomy") -> dict[str, str]:
     """Every leaf's id -> the id of the living leaf that stands for it, `replaced_by` followed to its end.
 

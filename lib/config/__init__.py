@@ -308,6 +308,9 @@ class TaxonomySettings(Settings):
         description="columns of the path",
     )
     replaced_by: str | None = Field(default=None, description="column of the leaf that took this one's place")
+    from_offers: bool = Field(
+        default=False, description="there is no list: leaves are the labels of the window's offers, without a tree"
+    )
     repeated: bool = Field(
         default=False, description="data that names its leaf in each row: the first path of an id counts"
     )
@@ -340,6 +343,16 @@ class CategoryPath(Settings):
     column: Text
     separator: Annotated[str, Field(min_length=1, max_length=8)] = ">"
     strip: str = Field(default="", description="characters to take off both ends, such as the brackets of a list")
+    label: Annotated[int, Field(ge=-1, le=4)] | None = Field(
+        default=None,
+        description="the level that is the offer's cat_id, from 1, or -1: the last; the others are the mall's category",
+    )
+
+    @model_validator(mode="after")
+    def _label_is_a_level(self) -> "CategoryPath":
+        if self.label == 0:
+            raise ValueError("label 0 is no level; give 1 for the first, or -1 for the last")
+        return self
 
 
 class RowFilter(Settings):
@@ -347,7 +360,7 @@ class RowFilter(Settings):
 
     column: Text
     is_: Literal["=", "!=", "<", "<=", ">", ">="] = Field(alias="is", description="numbers compare as numbers")
-    value: str | float
+    value: str | float = Field(description="{month} may stand in a text")
 
 
 # What a source of crawled pages may say of itself.
@@ -393,6 +406,8 @@ class Source(Settings):
             raise ValueError("a table needs columns.prod_nm, the column that holds the offer's name")
         if self.kind != "table" and (self.columns or self.constants or self.category_path):
             raise ValueError(f"kind {self.kind} has its own columns; for another mapping use kind: table")
+        if self.category_path is not None and self.category_path.label is not None and "cat_id" in self._filled():
+            raise ValueError("cat_id has a column or constant of its own, and category_path.label; keep one of them")
         if self.kind == "ep" and self.format != "tsv":
             raise ValueError("an EP feed is tab separated (format: tsv); for another layout use kind: table")
         if self.kind == "api" and self.format not in ("json", "jsonl"):
@@ -400,6 +415,10 @@ class Source(Settings):
         if self.taxonomy is not None and self.kind not in ("api", "pages"):
             raise ValueError("taxonomy is for kinds api and pages; other sources deliver the leaf's id as cat_id")
         return self
+
+    def _filled(self) -> set[str]:
+        """The offer fields that have a column or a constant."""
+        return {*self.columns, *self.constants}
 
     def _given(self) -> set[str]:
         """The keys whose value is not the default."""
@@ -450,6 +469,12 @@ class CategoriesSettings(Settings):
     max_leaves: Positive = Field(default=100_000, description="more are refused: the column is no leaf id")
     fixes: Text | None = Field(
         default=None, description="YAML file of people's corrections (lib/config/category_fixes.py); null: none"
+    )
+    long_tail: float = Field(
+        default=0.0,
+        ge=0,
+        le=3,
+        description="for studies: the leaf of rank r is thinned to the first's train rows times r ** -long_tail",
     )
     cap: Positive = Field(default=250_000, description="train rows a leaf keeps in a window, about")
     weight_power: Share = Field(default=0.0, description="a row of a small leaf weighs (median / rows) ** weight_power")

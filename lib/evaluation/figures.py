@@ -15,6 +15,8 @@ from lib.evaluation.record import Predictions
 MAIN_HEAD, IMAGE_HEAD = "output", "img_output"
 # The answering head's answers had it seen no picture, recorded like a head.
 WITHOUT_PICTURE = "output_without_picture"
+# As the paper of `shot_figures` has them.
+FEW_SHOTS, MANY_SHOTS = 20, 100
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,28 @@ def split_figures(
     found += hierarchical_figures(main, hierarchy, rounds)
     found += confidence_figures(main, thresholds, rounds)
     return found + category_figures(main, cat_ids, hierarchy.classes)
+
+
+def shot_figures(seen: Predictions, train_rows: NDArray[np.int64], rounds: int) -> list[Figure]:
+    """Accuracy on categories of many (over 100), medium (20 to 100) and few (under 20) rows to learn from.
+
+    Liu et al.: Large-scale long-tailed recognition in an open world (CVPR 2019), who call them shots.
+
+    Args:
+        train_rows: of each label [classes], as they were delivered: before any cap.
+    """
+    shots = np.append(train_rows, -1)[seen.label]
+    found = []
+    for name, where in (
+        ("many", shots > MANY_SHOTS),
+        ("medium", (shots >= FEW_SHOTS) & (shots <= MANY_SHOTS)),
+        ("few", (shots >= 0) & (shots < FEW_SHOTS)),
+    ):
+        place = f"shots={name}"
+        found.append(figure(place, "rows", int(where.sum())))
+        if where.any():
+            found.append(figure(place, "accuracy", bootstrap.mean(seen.correct[where], rounds)))
+    return found
 
 
 def picture_figures(main: Predictions, hidden: Predictions, rounds: int) -> list[Figure]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lib.artefact import write_whole
-from lib.report.charts import Axis, Series, line_chart, number
+from lib.report.charts import COLOURS, Axis, Series, line_chart, number
 from lib.report.page import fill
 from lib.studies.study import Column, Point, Study, correlation, unmet
 
@@ -67,7 +67,11 @@ def chart(study: Study, points: Sequence[Point]) -> Markup:
             )
             place = float(point.place[axis]) if numeric else float(values.index(point.place[axis]))
             lines.setdefault(name, []).append((place, mean))
-    series = [Series(name, sorted(line), dots=True) for name, line in lines.items()]
+    series = [
+        # Dashed where the colours begin again.
+        Series(name, sorted(line), dots=True, dashed=index >= COLOURS)
+        for index, (name, line) in enumerate(lines.items())
+    ]
     column = study.columns[study.figure.y]
     across = Axis(axis) if numeric else Axis(axis, names=[label(value) for value in values])
     up = Axis(column.words, percent=column.percent, log=study.figure.log)

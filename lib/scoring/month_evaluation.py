@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from lib import manifest, months, tables
@@ -13,16 +16,16 @@ from lib.categories.taxonomy import replacements
 from lib.config import Config, EvaluateSettings
 from lib.evaluation import comparisons, figures, peer, uncertain
 from lib.evaluation.figures import MAIN_HEAD, Figure
-from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions
-from lib.evaluation.replacement import followed, merged, merged_labels
+from lib.evaluation.replacement import followed
 from lib.evaluation.sample import Sample, draw, labels_of, learnable
 from lib.evaluation.suggestions import Suggester
 from lib.evaluation.uncertain import Answers
 from lib.manifest import Outcome
 from lib.model.saved import describe
 from lib.scoring import pictures, recorded, thresholds
-from lib.scoring.predictor import Predictor, check_same_tokens, shared_predictor
+from lib.scoring.predictor import check_same_tokens, shared_predictor
+from lib.shards.sources import distribution_of
 from schemas.metrics import METRICS
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
@@ -134,6 +137,7 @@ class MonthEvaluation:
         found = figures.split_figures(
             seen, self.hierarchy, cat_ids, self.settings.thresholds, self.settings.bootstrap_rounds
         )
+        found += figures.shot_figures(seen[MAIN_HEAD], self._train_rows(), self.settings.bootstrap_rounds)
         self.outcome.facts["figures"][split] = figures.headline(found)
         self.held_out.append(Answers.of(seen[MAIN_HEAD]))
         if split == "validation":
@@ -142,6 +146,13 @@ class MonthEvaluation:
             main = seen[MAIN_HEAD]
             self.outcome.facts["test"] = figures.split_facts(main, self.hierarchy, cat_ids, paths, self.settings.worst)
         return found
+
+    def _train_rows(self) -> NDArray[np.int64]:
+        """Of each of the model's labels, the train rows that were delivered in its window [classes]."""
+        made = distribution_of(self.warehouse, self.month, self.shards.facts["months"])
+        table = pq.read_table(made.path("categories.parquet"), columns=["cat_id", "before"])
+        rows = dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return np.array([rows.get(cat_id, 0) for cat_id in self.predictor.cat_ids], np.int64)
 
     def _learn_thresholds(self, seen: Predictions) -> None:
         """Keep from which confidence on the model's answers may go unseen."""
@@ -192,7 +203,7 @@ class MonthEvaluation:
                 "why_not": f"Version {older.number} sees pictures otherwise than this month's ({predictor.picture})."
             }
         hierarchy = recorded.hierarchy_of(predictor)
-        seen = self._older_answers(predictor, hierarchy, sample)
+        seen, _ = recorded.of_older(predictor, sample, self._replaced_by, self.settings.batch_size)
         found = [
             *figures.head_figures(MAIN_HEAD, seen, hierarchy.classes, self.settings.bootstrap_rounds),
             *figures.level_figures(seen, hierarchy, self.settings.bootstrap_rounds),
@@ -202,13 +213,6 @@ class MonthEvaluation:
         compared = comparisons.next_month(seen, self.seen[MAIN_HEAD], self.settings.bootstrap_rounds)
         compared["mall_confidence"] = comparisons.mall_confidence(sample, seen.confidence)
         return {"model_version": older.number, "model_month": older.month, **compared}
-
-    def _older_answers(self, predictor: Predictor, hierarchy: Hierarchy, sample: Sample) -> Predictions:
-        """Answers of an older model, compared after following replaced categories on both sides (the sample's are)."""
-        labels, stands_for = merged_labels(predictor.cat_ids, self._replaced_by)
-        given = labels_of(sample.cat_ids, labels)
-        seen = recorded.on_names(predictor, hierarchy, sample, given, self.settings.batch_size)
-        return merged(seen[MAIN_HEAD], stands_for)
 
     def _peer(self, sample: Sample) -> dict[str, Any] | None:
         """The scikit-learn peer, trained on the window's train and validation names."""

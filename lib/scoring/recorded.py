@@ -1,6 +1,6 @@
 """A saved model's answers as evaluation records them: on a split of the shards, and on names held in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from lib.config import FeedSettings
 from lib.evaluation.figures import WITHOUT_PICTURE
 from lib.evaluation.hierarchy import Hierarchy
 from lib.evaluation.record import Predictions, record
-from lib.evaluation.sample import Sample
+from lib.evaluation.replacement import merged, merged_labels
+from lib.evaluation.sample import Sample, labels_of
 from lib.feed.reader import batches, read_ahead
 from lib.model.architecture import IMAGE_INPUT, MAIN_HEAD
 from lib.model.layers.present import present
@@ -61,6 +62,20 @@ def on_names(
             yield logits, labels[start : start + step], None, pictured
 
     return record(answered(), hierarchy, _temperatures(predictor))
+
+
+def of_older(
+    predictor: Predictor, sample: Sample, replaced_by: Mapping[str, str], batch_size: int
+) -> tuple[Predictions, dict[str, int]]:
+    """A model's answers on a later month's names, replaced categories followed on both sides (the sample's are).
+
+    Returns:
+        the answering head's record, and the model's labels by living cat_id.
+    """
+    labels, stands_for = merged_labels(predictor.cat_ids, replaced_by)
+    given = labels_of(sample.cat_ids, labels)
+    seen = on_names(predictor, hierarchy_of(predictor), sample, given, batch_size)
+    return merged(seen[MAIN_HEAD], stands_for), labels
 
 
 def texts_of(sample: Sample) -> Texts:

@@ -69,11 +69,20 @@ def ingest(
             record becomes a product. Nothing stored is touched in these cases.
     """
     outcome = others or Outcome(rows_in=0, exits={"products": 0, "rejects": 0}, facts={"sources": {}})
-    for batch, delivering in _by_batch(sources, month):
+    for batch, delivering in _by_batch([_of_month(source, month) for source in sources], month):
         with Staging(settings.staging, settings.max_bytes) as staging:
             found = sort_out(spark, settings, delivering, month, staging, warehouse)
             _ingest_batch(spark, warehouse, {"month": month, "batch": batch}, delivering, found, outcome)
     return outcome
+
+
+def _of_month(source: Source, month: str) -> Source:
+    """The source with its filters' {month} filled in."""
+    filters = [
+        one.model_copy(update={"value": one.value.replace("{month}", month)}) if isinstance(one.value, str) else one
+        for one in source.filters
+    ]
+    return source.model_copy(update={"filters": filters})
 
 
 def _by_batch(sources: Sequence[Source], month: str) -> list[tuple[str, list[Source]]]:

@@ -16,7 +16,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lib.config import IngestSettings, RowFilter, Source
+from lib.config import CategoryPath, IngestSettings, RowFilter, Source
 from lib.sources.columns import API_PATH, PATH, Columns
 
 TEXT_FIELDS = ("mall_cat_nm_1", "mall_cat_nm_2", "mall_cat_nm_3", "mall_cat_nm_4", "brnd_nm", "maker_nm",
@@ -65,7 +65,7 @@ def offers(
         *[cell.text(field, settings.max_field_length).alias(field) for field in TEXT_FIELDS],
         cell.field("price").alias("price_text"),
         cell.image().alias("image_url"),
-        cell.field("cat_id", LONGEST_ID).alias("cat_id"),
+        cell.cat_id().alias("cat_id"),
         cell.path().alias("path"),
         cell.excluded().alias("excluded"),
     ).withColumns({"price": _price(F.col("price_text")), "row": _not_to_be_moved(F.col("row"))})
@@ -153,12 +153,27 @@ class _Cells:
         path = self.source.category_path
         if path is None or not field.startswith("mall_cat_nm_") or field in self.columns.fields:
             return self.field(field, longest)
+        levels = self._levels(path)
+        if path.label is not None:
+            label = _place(path.label, levels)
+            levels = F.filter(levels, lambda _, place: place != label)
+        return _bounded(F.get(levels, F.lit(int(field[-1]) - 1)), longest)
+
+    def cat_id(self) -> Column:
+        """The platform's category: delivered as such, or a level of the column with the whole path."""
+        path = self.source.category_path
+        if path is None or path.label is None:
+            return self.field("cat_id", LONGEST_ID)
+        levels = self._levels(path)
+        return _bounded(F.get(levels, _place(path.label, levels)), LONGEST_ID)
+
+    def _levels(self, path: CategoryPath) -> Column:
+        """The names of a category path, from the top down."""
         whole = F.trim(self.column(path.column), F.lit(f" {path.strip}"))
-        levels = F.filter(
+        return F.filter(
             F.transform(F.split(whole, re.escape(path.separator)), lambda level: F.trim(level)),
             lambda level: level != F.lit(""),
         )
-        return _bounded(F.get(levels, F.lit(int(field[-1]) - 1)), longest)
 
     def image(self) -> Column:
         """The picture's address; null unless it is one on the web."""
@@ -201,6 +216,11 @@ def _not_to_be_moved(number: Column) -> Column:
 def _cell(name: str, places: Mapping[str, int]) -> str:
     """Name of a trimmed cell: its place, so that no delivered name can clash with ours."""
     return f"cell_{places[name]}"
+
+
+def _place(label: int, levels: Column) -> Column:
+    """Where a level lies in the array, from 0."""
+    return F.size(levels) - 1 if label < 0 else F.lit(label - 1)
 
 
 def _bounded(text: Column, longest: int) -> Column:

@@ -1,7 +1,8 @@
 """A study as conf/studies/*.yaml describes it: one question, a base configuration, and what is varied.
 
-Each trial is the base configuration with one value of every axis and one seed. What came of it lies in a file of its
-own, named by all that it depends on, so a study that is killed or extended does no trial twice.
+Each trial is the base configuration with one value of every axis, one seed and, where there are folds, one of them.
+What came of it lies in a file of its own, named by all that it depends on, so a study that is killed or extended does
+no trial twice.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from pydantic import Field, ValidationError
 from scipy.stats import spearmanr
 
 from lib import config as configuration
+from lib import months
 from lib.artefact import write_whole
 from lib.config import Config, Month
 from lib.config.base import Count, Fold, Settings, Text
@@ -28,7 +30,7 @@ from lib.manifest import code_version
 LOG = logging.getLogger(__name__)
 Figures = Mapping[str, float | None]
 # Raised when what a trial measures changes, so that older files are not taken for it.
-REVISION = 1
+REVISION = 2
 MOST_TRIALS = 1000
 
 
@@ -61,9 +63,12 @@ class Expected(Settings):
     gain: Gain | None = None
 
 
-# Name -> dotted keys and their values, of which `base` names another configuration to change.
+# Name -> dotted keys and their values; of Settings that a trial has beside its configuration, those of OWN.
 Named = dict[Text, dict[Text, Any]]
-BASE = "base"
+# What settings may say that is no key of the configuration: another one to change, another month than the study's, how
+# many months later the model is asked, whether it is trained anew until then, the first and the last month that there
+# is data of (points after it are left out), and other folds than the study's.
+OWN = ("base", "month", "later", "retrained", "since", "until", "folds")
 
 
 class Study(Settings):
@@ -73,12 +78,13 @@ class Study(Settings):
     title: Text
     question: Text = Field(description="what it asks, and why, in a sentence or two")
     base: Text = Field(description="configuration that trials change")
-    task: Literal["pictures", "month"] = Field(
-        description="pictures: a folder or zip of <split>/<class>/<picture>; month: a month of the warehouse"
+    task: Literal["pictures", "month", "months"] = Field(
+        description="pictures: a folder or zip of <split>/<class>/<picture>; month: a month of the warehouse; "
+        "months: that month's model on a later month"
     )
     month: Month | None = None
     axes: dict[Text, list[Any] | Named] = Field(
-        min_length=1, description="dotted key of the configuration: its values; or a word: settings by name"
+        min_length=1, description="dotted key of the configuration, or of OWN: its values; or a word: settings by name"
     )
     seeds: list[Count] = Field(default=[1], min_length=1, description="values of train.seed; figures are their means")
     folds: list[Fold] = Field(default=[], description="values of text.fold, each with every seed")
@@ -96,16 +102,25 @@ class Trial:
         seed: train.seed.
         base: file of the configuration that is changed.
         config: base with all of it.
+        month: whose offers are learnt from; None for pictures.
+        later: months after it, whose offers the model is asked about.
+        retrained: whether it is another model by then, of that later month.
+        since: the first month that there is data of; None where all months before have some.
     """
 
     place: dict[str, Any]
     seed: int
     base: str
     config: Config
+    month: str | None = None
+    later: int = 0
+    retrained: bool = False
+    since: str | None = None
 
     def key(self, study: Study) -> str:
         """Hex name of all that its figures depend on, but for the code."""
-        parts = [REVISION, study.task, study.month, self.config.model_dump(mode="json", by_alias=True)]
+        settings = self.config.model_dump(mode="json", by_alias=True)
+        parts = [REVISION, study.task, self.month, self.later, self.retrained, self.since, settings]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -188,9 +203,7 @@ def load(path: Path | str) -> Study:
     for value in (gain.of, gain.over) if gain else ():
         if value not in study.axes[axis]:
             raise UserError(f"study {place}: expected.gain names {value!r}, which is no value of {axis}")
-    count = len(study.seeds) * max(len(study.folds), 1)
-    for values in study.axes.values():
-        count *= len(values)
+    count = sum(len(_folds(study, place)) for place in _places(study)) * len(study.seeds)
     if not 0 < count <= MOST_TRIALS:
         raise UserError(f"study {place} has {count} trials; give each axis a value, and {MOST_TRIALS} trials at most")
     return study
@@ -202,16 +215,32 @@ def trials(study: Study, overrides: Sequence[str] = ()) -> Iterator[Trial]:
     Args:
         overrides: further key=value changes, of the command line.
     """
-    for values in itertools.product(*study.axes.values()):
-        place = dict(zip(study.axes, values, strict=True))
+    for place in _places(study):
         settings = _settings(study, place)
-        base = str(settings.pop(BASE, study.base))
-        folds: Sequence[int | None] = study.folds or [None]
-        for fold, seed in itertools.product(folds, study.seeds):
+        own = {name: settings.pop(name) for name in OWN if name in settings}
+        base, month, later = str(own.get("base", study.base)), own.get("month", study.month), int(own.get("later", 0))
+        if month is not None and "until" in own and months.shift(month, later) > own["until"]:
+            continue
+        for fold, seed in itertools.product(_folds(study, place), study.seeds):
             of_fold = {} if fold is None else {"text.fold": fold}
             changes = {**settings, **of_fold, "train.seed": seed}
             given = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-            yield Trial(place, seed, base, configuration.load(base, [*overrides, *given]))
+            config = configuration.load(base, [*overrides, *given])
+            yield Trial(place, seed, base, config, month, later, bool(own.get("retrained")), own.get("since"))
+
+
+def _places(study: Study) -> Iterator[dict[str, Any]]:
+    """Each combination of the axes' values, the last axis fastest."""
+    for values in itertools.product(*study.axes.values()):
+        yield dict(zip(study.axes, values, strict=True))
+
+
+def _folds(study: Study, place: Mapping[str, Any]) -> Sequence[int | None]:
+    """Those of a point; one that is none where it is split as usual."""
+    folds: Sequence[int | None] = _settings(study, place).get("folds", study.folds)
+    if not isinstance(folds, list):
+        raise UserError(f"study {study.name}: folds is {folds!r}; give a list, such as [0, 1, 2, 3, 4]")
+    return folds or [None]
 
 
 def _settings(study: Study, place: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,13 +260,22 @@ def run(study: Study, work: Callable[[Trial], Figures], folder: Path, overrides:
         folder: where each trial's figures are kept.
     """
     listed = list(trials(study, overrides))
+    found: dict[int, Figures] = {}
+    for count, number in enumerate(sorted(range(len(listed)), key=lambda one: _turn(listed[one])), 1):
+        found[number] = _figures(study, listed[number], work, folder, f"{study.name}: {count} of {len(listed)}")
     points: dict[str, Point] = {}
-    for number, trial in enumerate(listed, 1):
-        figures = _figures(study, trial, work, folder, f"{study.name}: {number} of {len(listed)}")
+    for number, trial in enumerate(listed):
+        figures = found[number]
         point = points.setdefault(json.dumps(trial.place), Point(trial.place, {name: [] for name in study.columns}))
         for name, values in point.figures.items():
             values.append(figures.get(name))
     return list(points.values())
+
+
+def _turn(trial: Trial) -> tuple[Any, ...]:
+    """What trials are sorted by before they are run: one after the other those that have most stages in common."""
+    axes = [json.dumps(value) for axis, value in trial.place.items() if axis != "later"]
+    return trial.base, trial.config.text.fold or 0, axes, trial.later
 
 
 def _figures(study: Study, trial: Trial, work: Callable[[Trial], Figures], folder: Path, words: str) -> Figures:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lib.categories.distribution import is_kept, normalise, summary, weights
+from lib.categories.distribution import is_kept, long_tail, normalise, summary, weights
 from lib.categories.taxonomy import Leaf
 from lib.config import CategoriesSettings
 
@@ -52,6 +52,30 @@ def test_large_leaves_are_sampled_and_every_row_is_accounted_for(spark: SparkSes
     assert (found["leaves"], found["leaves_without_rows"], found["capped"], found["weighted"]) == (3, 1, 1, 1)
     assert found["top"][0] == {"cat_id": "a", "before": 400, "after": after}
     assert found["before"]["rows"] == 421
+
+
+def test_a_long_tail_is_made_before_the_cap_cuts_it(spark: SparkSession) -> None:
+    """400, 200 and 133 rows at exponent 1, as the ranks say, of which the cap leaves 300 of the largest."""
+    leaves = [Leaf(cat_id, (cat_id,)) for cat_id in "abc"]
+    rows = [(f"m:{cat_id}{number}", cat_id, "train", None) for cat_id in "abc" for number in range(400)]
+    rows += [("m:t", "a", "test", None)]
+    made = normalise(spark.createDataFrame(rows, TOKENS), leaves, settings(long_tail=1.0, cap=300))
+    a, b, c = made.table.to_pylist()
+    assert (a["before"], a["keep"]) == (400, 0.75)
+    assert (b["before"] == b["after"], c["before"] == c["after"]) == (True, True)
+    assert b["before"] == pytest.approx(200, abs=60)
+    assert c["before"] == pytest.approx(400 / 3, abs=50)
+    assert (b["keep"], c["keep"]) == (0.5, pytest.approx(1 / 3))
+    assert made.exits["kept"] + made.exits["sampled_out"] == 1200
+
+
+def test_no_leaf_of_a_long_tail_grows() -> None:
+    counts = np.array([0, 7, 1000, 40])
+    assert long_tail(counts, 0.0).tolist() == [1.0] * 4
+    # Ranks 4, 3, 1, 2: 1000 / 3 and 1000 / 2 are more than there are.
+    assert long_tail(counts, 1.0).tolist() == [1.0] * 4
+    assert long_tail(counts, 3.0).tolist() == pytest.approx([1.0, 1.0, 1.0, 1.0])
+    assert long_tail(np.array([1000, 1000]), 3.0).tolist() == [1.0, 0.125]
 
 
 def test_one_category_and_no_labels_work(spark: SparkSession) -> None:

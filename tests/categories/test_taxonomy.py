@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
-from lib.categories.taxonomy import Leaf, living, read_taxonomy, replaced_ones
+from lib.categories.taxonomy import Leaf, leaves_of_labels, living, read_taxonomy, replaced_ones
 from lib.config import CategoriesSettings
 from lib.errors import UserError
 
@@ -70,6 +71,15 @@ def test_a_list_that_cannot_be_decoded_or_unpacked_is_refused(tmp_path: Path) ->
         read(tmp_path / "t.csv.xz", lzma.compress(HEADER.encode())[:-9])
     with pytest.raises(UserError, match="no column 'cat_id'"):
         read(tmp_path / "t.csv", "id,name\n1,식품\n")
+
+
+def test_labels_of_offers_are_leaves_where_there_is_no_list(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("b",), ("a",), (None,), ("b",)], "cat_id string")
+    assert leaves_of_labels(rows, 2) == [Leaf("a", ("a",)), Leaf("b", ("b",))]
+    with pytest.raises(UserError, match="more than 1 labels"):
+        leaves_of_labels(rows, 1)
+    with pytest.raises(UserError, match="no offer of the window has a cat_id"):
+        leaves_of_labels(rows.where("cat_id IS NULL"), 2)
 
 
 def test_a_column_that_is_no_leaf_id_is_noticed(tmp_path: Path) -> None:

@@ -52,6 +52,19 @@ def test_head_figures_are_sklearns() -> None:
     assert found["head=output", "macro_f1"] == pytest.approx(f1_score(label, predicted, average="macro"))
 
 
+def test_categories_are_told_apart_by_how_much_there_was_to_learn_from() -> None:
+    """101 rows are many, 100 and 20 medium, 19 and none few; a label that the model does not know is in none."""
+    train_rows = np.array([101, 100, 20, 19, 0, 500])
+    found = _by_name(figures.shot_figures(_seen([0, 1, 2, 3, 4, 5, -1], [0, 1, 0, 3, 0, 0, 0]), train_rows, 50))
+    assert found == {
+        ("shots=many", "rows"): 2, ("shots=many", "accuracy"): 0.5,
+        ("shots=medium", "rows"): 2, ("shots=medium", "accuracy"): 0.5,
+        ("shots=few", "rows"): 2, ("shots=few", "accuracy"): 0.5,
+    }  # fmt: skip
+    none = _by_name(figures.shot_figures(_seen([0], [0]), train_rows, 50))
+    assert (none["shots=few", "rows"], ("shots=few", "accuracy") in none) == (0, False)
+
+
 def test_hierarchical_figures_by_hand() -> None:
     # 사과 for 배: 2 of 3 shared. 상의 for 상의: 2 of 2. 도서 for 무: 0 of 1 said, of 3 given.
     found = _by_name(figures.hierarchical_figures(_seen([1, 3, 2], [0, 3, 5]), HIERARCHY, 50))

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from jobs import ingest
 from lib import tables
-from lib.config import Config, Storage
+from lib.config import Config, Source, Storage
 from lib.errors import UserError
 from schemas.products import PRODUCTS
 from schemas.rejects import REJECTS
@@ -76,6 +76,19 @@ def test_a_month_is_ingested_skipped_replaced_and_never_spoiled(
     second = ingest.run(spark, config, MONTH)
     assert second.exits == {"products": 1, "rejects": 0}
     assert stored(spark, warehouse) == ({"a:3": "셋"}, [])
+
+
+def test_a_filter_may_take_a_months_rows_of_one_file(spark: SparkSession, tmp_path: Path, warehouse: str) -> None:
+    (tmp_path / "all.csv").write_text("id,name,day\n1,하나,2026-01-31\n2,둘,2026-02-01\n3,셋,2026-02-28\n")
+    between = [("day", ">=", "{month}-01"), ("day", "<=", "{month}-31")]
+    source = Source(
+        name="m", kind="table", format="csv", path=str(tmp_path / "all.csv"), mall="m",
+        columns={"id": "id", "prod_nm": "name"},
+        filters=[{"column": column, "is": compared, "value": value} for column, compared, value in between],
+    )  # fmt: skip
+    config = configuration(tmp_path, warehouse).model_copy(update={"ingest": settings(tmp_path, source)})
+    assert ingest.run(spark, config, "2026-01").exits == {"products": 1, "rejects": 2}
+    assert ingest.run(spark, config, "2026-02").exits == {"products": 2, "rejects": 1}
 
 
 def test_two_runs_at_once_neither_double_nor_lose(spark: SparkSession, tmp_path: Path, warehouse: str) -> None:

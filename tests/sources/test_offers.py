@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 
+from lib.config import CategoryPath, Source
 from lib.sources.deliveries import read_deliveries
 from lib.sources.staging import Staging
-from tests.sources.feeds import HEADER, MONTH, ep, feed, row, settings
+from tests.sources.feeds import HEADER, MONTH, ep, feed, row, settings, sorted_rows
 
 PLAN_FIELDS = "spark.sql.debug.maxToStringFields"
 
@@ -111,3 +113,44 @@ def test_a_picture_is_on_the_web_or_absent(spark: SparkSession, tmp_path: Path, 
     with offers_of(spark, tmp_path, row("1", "a", image=url)) as offers:
         found = offers.where("valid AND row >= 0").select("image_url").collect()
     assert [line["image_url"] for line in found] == [url if kept else None]
+
+
+@pytest.mark.parametrize(
+    ("label", "path", "cat_id", "levels"),
+    [
+        (None, "옴므 > 스킨케어>올인원", None, ("옴므", "스킨케어", "올인원")),
+        (-1, "옴므 > 스킨케어>올인원", "올인원", ("옴므", "스킨케어", None)),
+        (1, "옴므 > 스킨케어>올인원", "옴므", ("스킨케어", "올인원", None)),
+        (2, "옴므>스킨케어", "스킨케어", ("옴므", None, None)),
+        (3, "옴므>스킨케어", None, ("옴므", "스킨케어", None)),
+        (-1, "옴므", "옴므", (None, None, None)),
+        (-1, " > ", None, (None, None, None)),
+        (-1, "", None, (None, None, None)),
+    ],
+)
+def test_a_level_of_the_path_may_be_the_label(
+    spark: SparkSession,
+    tmp_path: Path,
+    label: int | None,
+    path: str,
+    cat_id: str | None,
+    levels: tuple[str | None, ...],
+) -> None:
+    (tmp_path / "m.tsv").write_text(f"id\tname\tpath\n1\ta\t{path}\n", newline="")
+    source = Source(
+        name="m", kind="table", path=str(tmp_path / "m.tsv"), columns={"id": "id", "prod_nm": "name"},
+        category_path=CategoryPath(column="path", label=label),
+    )  # fmt: skip
+    products, _, _ = sorted_rows(spark, settings(tmp_path, source))
+    found = products["m:1"]
+    assert (found["cat_id"], tuple(found[f"mall_cat_nm_{level}"] for level in (1, 2, 3))) == (cat_id, levels)
+
+
+def test_a_label_is_a_level_and_the_only_one() -> None:
+    with pytest.raises(ValidationError, match="label 0 is no level"):
+        CategoryPath(column="path", label=0)
+    with pytest.raises(ValidationError, match="keep one of them"):
+        Source(
+            name="m", kind="table", path="m.tsv", columns={"prod_nm": "name", "cat_id": "c"},
+            category_path=CategoryPath(column="path", label=1),
+        )  # fmt: skip

@@ -80,6 +80,36 @@ def test_an_axis_may_be_settings_by_name_and_trials_may_be_folds(tmp_path: Path,
     assert study_page.table(study, points).rows[0] == ["big", "200.0 % (0.0 % to 400.0 %)", "–"]
 
 
+def test_settings_may_say_what_is_no_key_of_the_configuration(tmp_path: Path, base: Path) -> None:
+    """Two models over three months, of which one is of another month, has folds, and ends before the last."""
+    settings = {
+        "anew": {"retrained": True},
+        "real": {"month": "2020-05", "since": "2020-04", "until": "2020-06", "folds": [0, 3]},
+    }
+    axes = {"later": [0, 1, 2], "model": settings}
+    study = loaded(tmp_path, described(base, task="months", month="2026-03", axes=axes, seeds=[1]))
+    found = [
+        (t.place["model"], t.month, t.later, t.retrained, t.since, t.config.text.fold) for t in studies.trials(study)
+    ]
+    anew = [("anew", "2026-03", later, True, None, None) for later in (0, 1, 2)]
+    real = [("real", "2020-05", later, False, "2020-04", fold) for later in (0, 1) for fold in (0, 3)]
+    assert sorted(found, key=str) == sorted([*anew, *real], key=str)
+    keys = {trial.key(study) for trial in studies.trials(study)}
+    assert len(keys) == len(found)
+    asked: list[tuple[str, int | None, int]] = []
+
+    def work(trial: Trial) -> dict[str, float]:
+        asked.append((trial.place["model"], trial.config.text.fold, trial.later))
+        return {"accuracy": 0.5}
+
+    points = studies.run(study, work, tmp_path / "kept")
+    # A fold's months one after the other, as they share the fold's model.
+    assert [one for one in asked if one[0] == "real"] == [("real", f, later) for f in (0, 3) for later in (0, 1)]
+    assert [(p.place["model"], p.place["later"], len(p.figures["accuracy"])) for p in points] == [
+        ("anew", 0, 1), ("real", 0, 2), ("anew", 1, 1), ("real", 1, 2), ("anew", 2, 1),
+    ]  # fmt: skip
+
+
 def refuse(_: Trial) -> dict[str, float]:
     raise RuntimeError("asked again")
 
@@ -92,6 +122,7 @@ def refuse(_: Trial) -> dict[str, float]:
         ({"folds": [5]}, "folds"),
         ({"axes": {"train.epochs": list(range(501))}}, "has 1002 trials"),
         ({"task": "dance"}, "task"),
+        ({"axes": {"model": {"real": {"folds": 3}}}}, r"folds is 3; give a list"),
         ({"figure": {"y": "beauty"}}, "figure.y 'beauty' is none of its columns"),
         ({"unknown": 1}, "unknown"),
         ({"expected": {"gain": {"of": 0.4, "over": 0.3, "least": 0.1}}}, "names 0.3, which is no value of train.learn"),
