@@ -15,9 +15,11 @@ import psutil
 
 from lib.artefact import sha256
 from lib.config import DEFAULT_DATA
+from lib.studies import study as studies
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
+STUDIES = ROOT / "conf" / "studies"
 README = ROOT / "README.md"
 # Between these lines README.md has what `table` makes.
 BEGIN = "<!-- benchmarks: written by `make tables` from docs/results -->\n"
@@ -146,13 +148,15 @@ def _verdict(kept: Mapping[str, Any]) -> str:
 
 
 def _study(kept: Mapping[str, Any]) -> list[str]:
-    """A study's question, figure and table, as lib/report/study_page.py kept them."""
+    """A study's question, figure and table, as lib/report/study_page.py kept them, and what its file says they mean."""
+    meaning = studies.load(STUDIES / f"{kept['study']}.yaml").meaning
     cells = [kept["heads"], ["---"] * len(kept["heads"]), *kept["table"]]
     return [
         f"\n## Study: {kept['title']}\n",
         f"{kept['question']} {kept['words']} {kept['machine']['cores']} cores of {kept['machine']['processor']}; code "
         f"`{kept['code'][:12]}`. `jobs/study.py --conf conf/studies/{kept['study']}.yaml`\n",
         f"![{kept['title']}](results/study_{kept['study']}.svg)\n",
+        *([f"{meaning}\n"] if meaning else []),
         *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells),
     ]
 

@@ -19,6 +19,15 @@ MAX_POINTS = 400
 NO_SPREAD = 1e-6
 # Named ticks, such as months, that fit side by side.
 MAX_NAMES = 7
+# A figure that stands alone has no page around it whose style sheet it could use.
+ALONE = Markup(
+    "text{fill:#5c6675;font:12px system-ui,sans-serif}text.end{text-anchor:end}text.middle{text-anchor:middle}"
+    ".grid{stroke:#e3e1dc}.tick{stroke:#5c6675}.series{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}"
+    ".c0{stroke:#2f6fdb}.c1{stroke:#d9772b}.c2{stroke:#2a9d75}.c3{stroke:#9a5fc0}"
+    ".dot.c0{fill:#2f6fdb}.dot.c1{fill:#d9772b}.dot.c2{fill:#2a9d75}.dot.c3{fill:#9a5fc0}"
+)
+# Height of a line of its legend.
+LEGEND_LINE = 18
 Point = tuple[float, float]
 GRID_LINE = Markup(
     '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text class="end" x="{}" y="{:.1f}">{}</text>'
@@ -57,18 +66,30 @@ class Axis:
 
 
 def line_chart(series: Sequence[Series], x: Axis, y: Axis, description: str) -> Markup:
-    """A line chart with legend; the empty string when there is no point to draw."""
-    drawn = [Series(s.name, _thinned(_drawable(s.points, x, y)), s.dots, s.dashed) for s in series]
-    drawn = [one for one in drawn if one.points]
+    """A line chart with legend, for a page; the empty string when there is no point to draw."""
+    drawn = _to_draw(series, x, y)
     if not drawn:
         return Markup("")
-    across = _Scale(x, [p[0] for one in drawn for p in one.points], LEFT, WIDTH - RIGHT)
-    up = _Scale(y, [p[1] for one in drawn for p in one.points], HEIGHT - BOTTOM, TOP)
-    parts = [_grid(across, up), *(_line(i, one, across, up) for i, one in enumerate(drawn))]
     chart = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, description, Markup("").join(parts)
+        WIDTH, HEIGHT, description, _plot(drawn, x, y)
     )
     return Markup('<figure class="chart">{}{}</figure>').format(chart, _legend(drawn))
+
+
+def lone_chart(series: Sequence[Series], x: Axis, y: Axis, description: str) -> Markup:
+    """A line chart as an SVG file of its own, its legend and its style inside."""
+    drawn = _to_draw(series, x, y)
+    legend = _drawn_legend(drawn) if len(drawn) > 1 else Markup("")
+    return Markup(
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" xmlns="http://www.w3.org/2000/svg"><style>{}</style>{}{}</svg>'
+    ).format(
+        WIDTH,
+        HEIGHT + (LEGEND_LINE * len(drawn) if legend else 0),
+        description,
+        ALONE,
+        _plot(drawn, x, y) if drawn else "",
+        legend,
+    )
 
 
 def interval_mark(value: float, low: float | None, high: float | None, start: float, end: float) -> Markup:
@@ -141,6 +162,18 @@ class _Scale:
         if self.axis.names:
             return self.axis.names[round(tick)]
         return f"{tick * 100:.3g} %" if self.axis.percent else number(round(tick, 10))
+
+
+def _to_draw(series: Sequence[Series], x: Axis, y: Axis) -> list[Series]:
+    """The series with the points that can be drawn, without those that have none."""
+    drawn = [Series(s.name, _thinned(_drawable(s.points, x, y)), s.dots, s.dashed) for s in series]
+    return [one for one in drawn if one.points]
+
+
+def _plot(drawn: Sequence[Series], x: Axis, y: Axis) -> Markup:
+    across = _Scale(x, [p[0] for one in drawn for p in one.points], LEFT, WIDTH - RIGHT)
+    up = _Scale(y, [p[1] for one in drawn for p in one.points], HEIGHT - BOTTOM, TOP)
+    return Markup("").join([_grid(across, up), *(_line(i, one, across, up) for i, one in enumerate(drawn))])
 
 
 def _drawable(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
@@ -229,3 +262,16 @@ def _legend(drawn: Sequence[Series]) -> Markup:
         for index, one in enumerate(drawn)
     ]
     return Markup('<figcaption class="legend">{}</figcaption>').format(Markup("").join(items))
+
+
+def _drawn_legend(drawn: Sequence[Series]) -> Markup:
+    """A line a series, below the plot."""
+    items = []
+    for index, one in enumerate(drawn):
+        middle = HEIGHT + LEGEND_LINE * index + LEGEND_LINE // 2
+        kind = f"series c{index % COLOURS}{' dashed' if one.dashed else ''}"
+        mark = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+            kind, LEFT, LEFT + 24, middle, middle
+        )
+        items += [mark, Markup('<text x="{}" y="{}">{}</text>').format(LEFT + 32, middle + 4, one.name)]
+    return Markup("").join(items)

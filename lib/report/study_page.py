@@ -6,20 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from lib.artefact import write_whole
-from lib.report.charts import COLOURS, Axis, Series, line_chart, number
+from lib.report.charts import COLOURS, Axis, Series, line_chart, lone_chart, number
 from lib.report.page import fill
 from lib.studies.study import Column, Point, Study, correlation, unmet
 
-# A figure in docs/ has no page around it whose style sheet it could use.
-ALONE = (
-    "text{fill:#5c6675;font:12px system-ui,sans-serif}text.end{text-anchor:end}text.middle{text-anchor:middle}"
-    ".grid{stroke:#e3e1dc}.tick{stroke:#5c6675}.series{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}"
-    ".c0{stroke:#2f6fdb}.c1{stroke:#d9772b}.c2{stroke:#2a9d75}.c3{stroke:#9a5fc0}"
-    ".dot.c0{fill:#2f6fdb}.dot.c1{fill:#d9772b}.dot.c2{fill:#2a9d75}.dot.c3{fill:#9a5fc0}"
-)
+Drawn = tuple[list[Series], Axis, Axis, str]
 
 
 @dataclass(frozen=True)
@@ -53,8 +45,8 @@ def label(value: Any) -> str:
     return str(next(iter(value.values()))) if isinstance(value, dict) and value else str(value)
 
 
-def chart(study: Study, points: Sequence[Point]) -> Markup:
-    """The drawn figure over the first axis, a line for each point of the others."""
+def drawn(study: Study, points: Sequence[Point]) -> Drawn:
+    """What is drawn over the first axis, a line for each point of the others; its axes; what it shows in words."""
     axis, *others = study.axes
     values = list(study.axes[axis])
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -75,7 +67,7 @@ def chart(study: Study, points: Sequence[Point]) -> Markup:
     column = study.columns[study.figure.y]
     across = Axis(axis) if numeric else Axis(axis, names=[label(value) for value in values])
     up = Axis(column.words, percent=column.percent, log=study.figure.log)
-    return line_chart(series, across, up, f"{column.words} by {axis}")
+    return series, across, up, f"{column.words} by {axis}"
 
 
 def page(study: Study, points: Sequence[Point], code: str) -> str:
@@ -87,7 +79,7 @@ def page(study: Study, points: Sequence[Point], code: str) -> str:
     return fill(
         "study.html",
         study=study,
-        chart=chart(study, points),
+        chart=line_chart(*drawn(study, points)),
         table=table(study, points),
         words=_words(study, points),
         code=code,
@@ -115,10 +107,7 @@ def record(study: Study, points: Sequence[Point], folder: Path, facts: dict[str,
         "points": [{"place": point.place, "figures": point.figures} for point in points], **facts,
     }  # fmt: skip
     write_whole(folder / f"study_{study.name}.json", json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
-    drawn = str(chart(study, points))
-    drawing = drawn[drawn.find("<svg") : drawn.find("</svg>") + len("</svg>")]
-    alone = drawing.replace(">", f' xmlns="http://www.w3.org/2000/svg"><style>{ALONE}</style>', 1)
-    write_whole(folder / f"study_{study.name}.svg", alone + "\n")
+    write_whole(folder / f"study_{study.name}.svg", f"{lone_chart(*drawn(study, points))}\n")
 
 
 def _words(study: Study, points: Sequence[Point]) -> str:

@@ -77,6 +77,7 @@ class Study(Settings):
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: Text
     question: Text = Field(description="what it asks, and why, in a sentence or two")
+    meaning: Text | None = Field(None, description="what its figures mean, in two sentences, once they are there")
     base: Text = Field(description="configuration that trials change")
     task: Literal["pictures", "month", "months"] = Field(
         description="pictures: a folder or zip of <split>/<class>/<picture>; month: a month of the warehouse; "

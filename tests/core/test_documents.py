@@ -47,8 +47,16 @@ def test_a_study_stands_beside_the_benchmarks(tmp_path: Path, monkeypatch: pytes
         "table": [["0.1", "70.0 %"], ["0.2 | 0.3", "–"]],
     }  # fmt: skip
     (tmp_path / "study_rates.json").write_text(json.dumps(kept), encoding="utf-8")
+    described = {
+        "title": "Rates", "question": "How fast?", "meaning": "Fast. Nothing else.", "base": "conf/local.yaml",
+        "task": "pictures", "axes": {"train.learning_rate": [0.1]}, "columns": {"accuracy": {"words": "accuracy"}},
+        "figure": {"y": "accuracy"},
+    }  # fmt: skip
+    (tmp_path / "rates.yaml").write_text(json.dumps(described), encoding="utf-8")
     monkeypatch.setattr(result, "RESULTS", tmp_path)
+    monkeypatch.setattr(result, "STUDIES", tmp_path)
     page = result.render()
     assert "## Study: Rates" in page
+    assert "Fast. Nothing else." in page
     assert "![Rates](results/study_rates.svg)" in page
     assert "| rate | accuracy |\n| --- | --- |\n| 0.1 | 70.0 % |\n| 0.2 / 0.3 | – |" in page

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.report.charts import HEIGHT, WIDTH, Axis, Series, interval_mark, line_chart, number
+from lib.report.charts import HEIGHT, WIDTH, Axis, Series, interval_mark, line_chart, lone_chart, number
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
@@ -73,3 +73,15 @@ def test_interval_mark_has_a_whisker_only_with_an_interval() -> None:
 
 def test_numbers_as_a_person_reads_them() -> None:
     assert [number(n) for n in (12345, 12345.0, 0.01234, 123.456)] == ["12,345", "12,345", "0.0123", "123.5"]
+
+
+def test_a_lone_chart_names_its_lines_inside() -> None:
+    lines = [Series("<one>", [(0, 1), (1, 2)]), Series("two", [(0, 2)]), Series("nothing", [])]
+    drawn = ElementTree.fromstring(lone_chart(lines, Axis("x"), Axis("y"), "both"))
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[-2:] == ["<one>", "two"]
+    assert int(drawn.attrib["viewBox"].split()[3]) > HEIGHT
+
+
+def test_a_lone_chart_without_points_is_a_drawing_still() -> None:
+    assert ElementTree.fromstring(lone_chart([], Axis("x"), Axis("y"), "none")).attrib["aria-label"] == "none"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -162,6 +163,7 @@ def test_the_page_shows_means_with_their_ends_and_escapes(tmp_path: Path, base: 
     assert drawing.startswith("<svg")
     assert 'xmlns="http://www.w3.org/2000/svg"' in drawing
     assert drawing.rstrip().endswith("</svg>")
+    ElementTree.fromstring(drawing)
 
 
 def test_what_a_study_expects_is_held_against_it(tmp_path: Path, base: Path) -> None:
