@@ -18,7 +18,7 @@ export PYSPARK_PYTHON := $(CURDIR)/$(VENV)/bin/python
 export SPARK_LOCAL_IP := 127.0.0.1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: help venv airflow airflow-demo run month test soak lint format tables bench package screenshots lock clean
+.PHONY: help venv airflow airflow-demo run month tune test soak lint format tables bench package screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,11 @@ run: $(READY) ## three months of the embedded market, from offers to a report
 month: $(READY) ## one month of a configuration: make month CONF=conf/naver_names.yaml MONTH=2019-04
 	@[ -n "$(MONTH)" ] || { echo "error: name the month: make month CONF=$(CONF) MONTH=2019-04" >&2; exit 2; }
 	$(RUN) jobs/month.py --conf $(CONF) --month $(MONTH)
+
+TUNING ?= conf/tune.yaml
+tune: $(READY) ## search a month's best configuration: make tune TUNING=conf/tune.yaml MONTH=2019-04
+	@[ -n "$(MONTH)" ] || { echo "error: name the month: make tune TUNING=$(TUNING) MONTH=2019-04" >&2; exit 2; }
+	$(RUN) jobs/tune.py --conf $(TUNING) --month $(MONTH)
 
 # Two processes, each with a Spark session of its own: half of the time goes to waiting for servers, workers and kills.
 # What a file makes for its tests is made once, so a file stays whole; tests/conftest.py puts the longest files first.

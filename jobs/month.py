@@ -86,12 +86,17 @@ def _offers(spark: SparkSession, loaded: Config, month: str, force: bool) -> Non
         image_features.run(spark, loaded, month, force)
 
 
-def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
-    """The stages that end with an evaluated candidate, which is nobody's champion."""
+def make_shards(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """The stages that end with the shards that the month's model learns from."""
     _offers(spark, loaded, month, force)
     bring_earlier_months_up_to_date(spark, loaded, month)
     for stage in (*TEXT, *LEARN):
         stage(spark, loaded, month, force)
+
+
+def learn_month(spark: SparkSession, loaded: Config, month: str, force: bool) -> None:
+    """The stages that end with an evaluated candidate, which is nobody's champion."""
+    make_shards(spark, loaded, month, force)
     train.run(spark, loaded, month, force)
     evaluate.run(spark, loaded, month, force)
 

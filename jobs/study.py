@@ -18,6 +18,7 @@ from lib.errors import UserError
 from lib.report import study_page
 from lib.session import open_session
 from lib.studies import study as studies
+from lib.studies.own_tables import of_its_own
 from lib.studies.study import Figures, Study, Trial
 
 LOG = logging.getLogger(__name__)
@@ -94,12 +95,6 @@ def _month_of(study: Study, trial: Trial) -> str:
     if trial.month is None:
         raise UserError(f"study {study.name}: task {study.task} needs a month, YYYY-MM")
     return trial.month
-
-
-def of_its_own(config: Config, folder: Path) -> Config:
-    """The configuration with tables, artefacts and model versions inside a folder of the study's."""
-    storage = config.storage.model_copy(update={"warehouse": str(folder / "warehouse"), "state": str(folder)})
-    return config.model_copy(update={"storage": storage, "registry": config.registry.model_copy(update={"uri": None})})
 
 
 def _facts() -> dict[str, Any]:

@@ -614,16 +614,25 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: the file is missing or no mapping, or a key or value is not accepted; names the key's path.
     """
-    place = Path(path)
-    record = read_mapping(place, "configuration", "conf/local.yaml")
-    for override in overrides:
-        _override(record, override)
+    place, record = Path(path), overridden(path, overrides)
     try:
         return Config.model_validate(_expand(record))
     except RecursionError:
         raise UserError(f"configuration {place} holds itself; write it without aliases (&, *)") from None
     except ValidationError as error:
         raise UserError(f"{place}: {sentence(error, Config)}") from None
+
+
+def overridden(path: Path | str, overrides: Sequence[str]) -> dict[str, Any]:
+    """A configuration file's mapping with the overrides in it; what it takes from the environment is not looked up.
+
+    Raises:
+        UserError: the file is missing or no mapping, or an override is not written as one.
+    """
+    record = read_mapping(Path(path), "configuration", "conf/local.yaml")
+    for override in overrides:
+        _override(record, override)
+    return record
 
 
 def _override(record: dict[str, Any], override: str) -> None:

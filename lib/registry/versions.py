@@ -7,16 +7,11 @@ in such an order that whoever is killed in between leaves a champion that exists
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-# Before MLflow is imported: it would report its use to its makers, and ask git for a commit.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
@@ -66,11 +61,11 @@ def register(
     Returns:
         The version's number.
     """
-    client = _client(state)
+    client = client_of(state)
     source = artefact.folder.resolve().as_posix()
     found = _registered(client, name, source, artefact.content)
     if found is None:
-        run = client.create_run(_experiment(client), run_name=f"train {artefact.month}")
+        run = client.create_run(experiment(client), run_name=f"train {artefact.month}")
         values = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in params.items()]
         client.log_batch(run.info.run_id, metrics=_metrics(metrics), params=values)
         client.set_terminated(run.info.run_id)
@@ -96,7 +91,7 @@ def resolve(state: str, name_or_folder: str, name: str = NAME) -> tuple[Path, st
         raise UserError(
             f"{name_or_folder} is no model folder: it has no {MANIFEST}; give an alias, a version or a folder"
         )
-    client = _client(state)
+    client = client_of(state)
     try:
         found = (
             client.get_model_version(name, name_or_folder)
@@ -124,7 +119,7 @@ def set_alias(state: str, alias: str, version: str, name: str = NAME) -> None:
         UserError: there is no such version, or the alias is not one MLflow accepts.
     """
     try:
-        client = _client(state)
+        client = client_of(state)
         client.get_model_version(name, version)
         client.set_registered_model_alias(name, alias, version)
     except MlflowException as error:
@@ -147,7 +142,7 @@ def standing(state: str, name: str = NAME) -> Standing:
     """
     if not _store_is_there(state):
         return Standing(None, None)
-    aliases = _aliases(_client(state), name)
+    aliases = _aliases(client_of(state), name)
     return Standing(*(str(aliases[one]) if one in aliases else None for one in (CHAMPION, PREVIOUS)))
 
 
@@ -182,11 +177,11 @@ def roll_back(state: str, note: Mapping[str, str], name: str = NAME) -> Standing
     if now.champion is None or now.previous is None or now.champion == now.previous:
         raise UserError(
             f"model {name} has no previous champion to return to in {store_uri(state)}; it has "
-            f"{_known(_client(state), name)}"
+            f"{_known(client_of(state), name)}"
         )
     folder, _ = resolve(state, now.previous, name)
     load(folder).verify()
-    client = _client(state)
+    client = client_of(state)
     client.set_model_version_tag(name, now.champion, WITHDRAWN, json.dumps(dict(note), ensure_ascii=False))
     client.delete_model_version_tag(name, now.previous, WITHDRAWN)
     set_alias(state, CHAMPION, now.previous, name)
@@ -201,7 +196,7 @@ def withdrawn(state: str, version: str, name: str = NAME) -> dict[str, str] | No
         UserError: there is no such version.
     """
     try:
-        note = _client(state).get_model_version(name, version).tags.get(WITHDRAWN)
+        note = client_of(state).get_model_version(name, version).tags.get(WITHDRAWN)
     except MlflowException as error:
         raise UserError(f"version {version!r} of model {name} cannot be read: {_said(error)}") from None
     return None if note is None else dict(json.loads(note))
@@ -228,7 +223,7 @@ def versions(state: str, name: str = NAME) -> list[Version]:
     """All versions of the model, oldest first; none where no store or model has been made yet."""
     if not _store_is_there(state):
         return []
-    client = _client(state)
+    client = client_of(state)
     named: dict[str, list[str]] = {}
     for alias, number in sorted(_aliases(client, name).items()):
         named.setdefault(str(number), []).append(alias)
@@ -247,7 +242,7 @@ def log_metrics(state: str, version: str, metrics: Mapping[str, float], name: st
     Raises:
         UserError: there is no such version.
     """
-    client = _client(state)
+    client = client_of(state)
     try:
         run = client.get_model_version(name, version).run_id
         client.log_batch(run, metrics=_metrics(metrics))
@@ -266,13 +261,19 @@ def _open(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _client(state: str) -> MlflowClient:
+def client_of(state: str) -> MlflowClient:
+    """The client of a store.
+
+    Args:
+        state: `registry.uri`, or `storage.state`.
+    """
     return _open(store_uri(state))
 
 
-def _experiment(client: MlflowClient) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    return str(found.experiment_id) if found else str(client.create_experiment(EXPERIMENT))
+def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
+    """Id of the experiment of that name, which is made if need be."""
+    found = client.get_experiment_by_name(name)
+    return str(found.experiment_id) if found else str(client.create_experiment(name))
 
 
 def _registered(client: MlflowClient, name: str, source: str, content: str) -> str | None:
@@ -298,7 +299,7 @@ def _versions(client: MlflowClient, name: str) -> list[Any]:
 
 def _version_of(state: str, place: Path, name: str) -> str:
     source = place.resolve().as_posix()
-    versions = [int(one.version) for one in _versions(_client(state), name) if one.source == source]
+    versions = [int(one.version) for one in _versions(client_of(state), name) if one.source == source]
     return str(max(versions)) if versions else place.resolve().name
 
 

@@ -6,7 +6,7 @@ Every text goes through `escape`: labels may be product or category names, which
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
@@ -39,12 +39,13 @@ TICK_MARK = Markup(
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its name in the legend and its points, x ascending."""
+    """One line: its name in the legend and its points, x ascending; without `line` its dots alone."""
 
     name: str
     points: Sequence[Point]
     dots: bool = False
     dashed: bool = False
+    line: bool = True
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class _Scale:
 
 def _to_draw(series: Sequence[Series], x: Axis, y: Axis) -> list[Series]:
     """The series with the points that can be drawn, without those that have none."""
-    drawn = [Series(s.name, _thinned(_drawable(s.points, x, y)), s.dots, s.dashed) for s in series]
+    drawn = [replace(one, points=_thinned(_drawable(one.points, x, y))) for one in series]
     return [one for one in drawn if one.points]
 
 
@@ -242,7 +243,7 @@ def _line(index: int, one: Series, across: _Scale, up: _Scale) -> Markup:
     places = [(across(a), up(b)) for a, b in one.points]
     path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
     kind = f"series c{index % COLOURS}{' dashed' if one.dashed else ''}"
-    line = Markup('<polyline class="{}" points="{}"/>').format(kind, path)
+    line = Markup('<polyline class="{}" points="{}"/>').format(kind, path) if one.line else Markup("")
     if not (one.dots or len(places) == 1):
         return line
     dots = [

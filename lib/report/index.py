@@ -92,7 +92,7 @@ def gather_index(spark: SparkSession, config: Config) -> Index:
         known[::-1],
         {} if metrics is None else _accuracy(metrics, {one.number: one.month for one in known}),
         [] if metrics is None else history(metrics),
-        [place.name for place in sorted(Path(reports).glob("study_*.html"))],
+        [place.name for kind in ("study", "tune") for place in sorted(Path(reports).glob(f"{kind}_*.html"))],
     )
 
 

@@ -57,7 +57,7 @@ def take(seat: Seat, _rows: Iterator[Any]) -> Iterator[Any]:
         link.settimeout(None)
         keep_alive(link)
         say(link, {"token": seat.token, "worker": number, "address": cluster.addresses[number]})
-        environment = {**os.environ, **_gpus(context), VARIABLE: cluster.tf_config, "PYTHONPATH": _python_path()}
+        environment = {**os.environ, **_gpus(context), VARIABLE: cluster.tf_config, "PYTHONPATH": python_path()}
         # A folder of its own: TensorFlow writes a file for each function it compiles, and a killed worker leaves them.
         with tempfile.TemporaryDirectory(prefix="catmatch-worker-", ignore_cleanup_errors=True) as temporary:
             outcome = Path(temporary) / "outcome.json"
@@ -92,7 +92,8 @@ def _gpus(context: BarrierTaskContext) -> dict[str, str]:
     return {} if scheduled is None else {"CUDA_VISIBLE_DEVICES": ",".join(scheduled.addresses)}
 
 
-def _python_path() -> str:
+def python_path() -> str:
+    """PYTHONPATH with which a child process finds this project."""
     before = os.environ.get("PYTHONPATH")
     return f"{ROOT}{os.pathsep}{before}" if before else str(ROOT)
 

@@ -1,7 +1,7 @@
 """The networks of one model: how each is fitted, perhaps fitted again on more rows, and joined."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class Work:
         cluster: who trains.
         watchdog: told of each step.
         facts: what all workers must have alike, besides code and settings.
+        told: who is told of every fit's epochs, besides TensorBoard.
     """
 
     settings: TrainSettings
@@ -101,6 +102,7 @@ class Work:
     cluster: Cluster = field(default_factory=Cluster)
     watchdog: Watchdog = field(default_factory=Watchdog)
     facts: Mapping[str, str] = field(default_factory=dict)
+    told: Sequence[Listener] = ()
 
     def seeds(self) -> list[int]:
         """One for each member; those of another `train.seed` are others."""
@@ -141,7 +143,7 @@ class Work:
 
     def listeners(self, name: str) -> list[Listener]:
         """Who is told of a fit's epochs."""
-        return [TensorBoard(self.board / name)] if self.board else []
+        return [*self.told, *([TensorBoard(self.board / name)] if self.board else [])]
 
     def checkpoints_of(self, name: str) -> loop.Saving | None:
         """Where a fit's checkpoints are kept."""
@@ -151,7 +153,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """One network, trained: its epochs, and its labels' method."""
 
     model: keras.Model
@@ -161,7 +163,7 @@ class _Fitted:
 
 def train(work: Work) -> Trained:
     """Fit each member on train with validation, the temperature on validation; then perhaps refit on both."""
-    fits = [_fit(work, seed) for seed in work.seeds()]
+    fits = [fit(work, seed) for seed in work.seeds()]
     model = ensemble([one.model for one in fits], work.architecture)
     feed = work.feed(work.settings.seed)
     temperature = 1.0
@@ -185,8 +187,8 @@ def _member(work: Work, epochs: list[Epoch], refitted: list[Epoch], labels: Labe
     return Member(epochs, refitted, labels.facts(), refurbished_rows(arrays))
 
 
-def _fit(work: Work, seed: int) -> _Fitted:
-    """With the restarts that the labels' method asks for, of which the last counts."""
+def fit(work: Work, seed: int) -> Fitted:
+    """One network on train with validation; with the restarts that the labels' method asks for, the last counts."""
     feed, noise = work.feed(seed), work.settings.noise
     labels = work.labels(feed, TRAIN)
     for number in range(1 + (noise.restarts if noise.method == "selfie" else 0)):
@@ -195,10 +197,10 @@ def _fit(work: Work, seed: int) -> _Fitted:
             labels.restart()
         training = work.start(seed, feed.steps(TRAIN), labels)
         epochs = loop.fit(training, feed, work.listeners(name), work.checkpoints_of(name))
-    return _Fitted(training.model, epochs, labels)
+    return Fitted(training.model, epochs, labels)
 
 
-def _refit(work: Work, seed: int, epochs: list[Epoch], facts: Mapping[str, Any]) -> _Fitted:
+def _refit(work: Work, seed: int, epochs: list[Epoch], facts: Mapping[str, Any]) -> Fitted:
     """A fresh network on train + validation, for the epochs that were best on validation.
 
     Args:
@@ -211,4 +213,4 @@ def _refit(work: Work, seed: int, epochs: list[Epoch], facts: Mapping[str, Any])
     training = work.start(seed, feed.steps(both), labels)
     name, best = f"refit-{seed}", loop.best_epoch(epochs)
     refitted = loop.refit(training, feed, both, best, work.listeners(name), work.checkpoints_of(name))
-    return _Fitted(training.model, refitted, labels)
+    return Fitted(training.model, refitted, labels)

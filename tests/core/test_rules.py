@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from lib import config
+from lib.config.tune import load_tuning
+from lib.studies import space
 from tests.conftest import ROOT
 
 # The simulated market writes the true labels; only the evaluation of a month may look at them.
@@ -16,7 +18,8 @@ MAY_IMPORT_TRUTH = {
     "schemas/truth.py",
 }
 FIXES = ROOT / "conf" / "category_fixes.yaml"
-SHIPPED = sorted(set((ROOT / "conf").glob("*.yaml")) - {FIXES})
+TUNING = ROOT / "conf" / "tune.yaml"
+SHIPPED = sorted(set((ROOT / "conf").glob("*.yaml")) - {FIXES, TUNING})
 
 
 def test_only_evaluation_reads_the_truth() -> None:
@@ -33,6 +36,12 @@ def test_only_evaluation_reads_the_truth() -> None:
 def test_every_shipped_configuration_loads(conf: Path) -> None:
     loaded = config.load(conf)
     assert loaded.storage.warehouse.startswith(".run/")
+
+
+def test_the_shipped_tuning_file_searches_what_its_base_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATMATCH_DATA", "data")
+    monkeypatch.chdir(ROOT)
+    space.check(load_tuning(TUNING))
 
 
 def test_both_shipped_configurations_are_there() -> None:

@@ -38,8 +38,8 @@ def config(tmp_path: Path, members: int = 1, **train: Any) -> Config:
 
 
 def artefacts(
-    warehouse: str, *, train: int = 96, validation: int = 40, files: int = 1, train_files: list[int] | None = None,
-    validation_files: list[int] | None = None, wrong: WrongLabels | None = None,
+    warehouse: str, *, train: int = 96, validation: int = 40, test: int = 0, files: int = 1,
+    train_files: list[int] | None = None, validation_files: list[int] | None = None, wrong: WrongLabels | None = None,
 ) -> Artefact:  # fmt: skip
     """Make all three; the shards, each split in that many files or in files of those rows, are returned.
 
@@ -55,7 +55,7 @@ def artefacts(
     }
     splits = {
         split: given.get(split) or [len(part) for part in np.array_split(np.arange(rows), files)] if rows else []
-        for split, rows in (("train", train), ("validation", validation), ("test", 0))
+        for split, rows in (("train", train), ("validation", validation), ("test", test))
     }
     return artefact.make(warehouse, "shards", MONTH, "s", lambda writer: _shards(writer, splits, folders, wrong))
 
