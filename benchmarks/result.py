@@ -35,6 +35,7 @@ TOLD = {
     "noise": ("selfie", "plain_best", "plain", "gce", "clean", "at_zero"),
     "promotion": ("equal", "worse"),
     "resume": ("identical",),
+    "tune": ("best", "random", "epochs_ratio", "parallel"),
     "scale": ("time_ratio", "memory_ratio"),
     "tokenize_okt": ("cold", "warm"),
 }
