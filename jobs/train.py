@@ -15,7 +15,7 @@ from lib.config import Config
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.training import cluster
 
-STAGE = Stage("train", revision=6, config_keys=("model", "train", "text"))
+STAGE = Stage("train", revision=7, config_keys=("model", "train", "text"))
 
 
 def run(spark: SparkSession | None, config: Config, month: str, force: bool = False) -> Manifest:

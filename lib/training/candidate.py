@@ -43,7 +43,7 @@ LOST = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
-# File of a model's artefact: the labels that took the given ones' place.
+# File of a model's artefact: the labels that were set against the given ones.
 REFURBISHED = "refurbished.parquet"
 REFURBISHED_SCHEMA = pa.schema([("member", pa.int32()), ("row_id", pa.int64()), ("label", pa.int32())])
 # Facts of the shards that say how rows were made; kept with the model for tracing and for scoring.
@@ -298,7 +298,7 @@ def _write(
 
 
 def _write_refurbished(place: Path, trained: Trained) -> None:
-    """The labels that each member has learnt from in place of the given ones; without SELFIE there is none."""
+    """The labels that each member has set against the given ones; without SELFIE there is none."""
     members = [
         pa.table([pa.array(np.full(len(ids), number, np.int32)), ids, labels], schema=REFURBISHED_SCHEMA)
         for number, (ids, labels) in enumerate(member.refurbished for member in trained.members)

@@ -14,7 +14,10 @@ Rows in neither are left out of the step. The predictions are those of the head 
 refurbished label takes the given one's place for every head. A restart begins with fresh weights and an empty history,
 and keeps the refurbished labels.
 
-Here the quantile is taken of what one replica sees of a mini-batch, and rows count with their weights.
+Here the quantile is taken of what one replica sees of a mini-batch, and rows count with their weights. And no more rows
+of a mini-batch get another label than can have a wrong one, t * b of them, those of largest loss under the given label:
+the others of R keep theirs, and are judged by C. The paper has no such bound. It matters where few labels are wrong: a
+network contradicts more right ones than those as steadily, and mending them costs accuracy (benchmarks/noise.py).
 """
 
 from collections.abc import Mapping
@@ -92,12 +95,13 @@ class Selfie(Plain):
         taught = self._epoch > self.settings.warmup_epochs
         refurbished = self.history.refurbish(slots, taught, self.settings.entropy, self.classes)
         self.history.note(slots, self._epoch, tf.argmax(answers, axis=1, output_type=tf.int32))
-        labelled = given >= 0
-        in_r = taught & labelled & (refurbished != NONE)
-        kept = ~taught | in_r | clean(cross_entropy(answers, given, 0.0), row_weights(batch) > 0, self._rate)
+        losses, counted = cross_entropy(answers, given, 0.0), row_weights(batch) > 0
+        in_r = taught & (given >= 0) & (refurbished != NONE)
+        mended = wrong(in_r & (refurbished != given), losses, counted, self._rate)
+        kept = ~taught | mended | (in_r & (refurbished == given)) | clean(losses, counted, self._rate)
         return {
             **batch,
-            "label": tf.where(in_r, refurbished, given),
+            "label": tf.where(mended, refurbished, given),
             "weight": tf.where(kept, batch["weight"], 0.0),
         }
 
@@ -122,3 +126,11 @@ def clean(losses: Tensor, counted: Tensor, rate: Tensor) -> Tensor:
     place = tf.argsort(tf.argsort(ranked, stable=True), stable=True)
     wanted = tf.math.ceil((1.0 - rate) * tf.reduce_sum(tf.cast(counted, tf.float32)))
     return counted & (tf.cast(place, tf.float32) < wanted)
+
+
+def wrong(contradicted: Tensor, losses: Tensor, counted: Tensor, rate: Tensor) -> Tensor:
+    """Which contradicted rows have the largest losses, at most the share `rate` of all that count. [rows] bool."""
+    ranked = tf.where(contradicted, -losses, tf.constant(float("inf")))
+    place = tf.argsort(tf.argsort(ranked, stable=True), stable=True)
+    most = tf.math.ceil(rate * tf.reduce_sum(tf.cast(counted, tf.float32)))
+    return contradicted & (tf.cast(place, tf.float32) < most)

@@ -21,7 +21,7 @@ from lib.training.injected_noise import NoisyFeed, WrongLabels
 from lib.training.loop import Training
 from lib.training.noisy_labels import GeneralizedCrossEntropy, estimated_rate
 from lib.training.prediction_history import NONE, PredictionHistory, most_frequent, refurbished_rows
-from lib.training.selfie import Selfie, clean
+from lib.training.selfie import Selfie, clean, wrong
 from tests.training import toy
 
 CLASSES = toy.CLASSES
@@ -75,6 +75,17 @@ def test_labels_are_kept_refurbished_or_left_out() -> None:
     assert shown(selfie, 1, [1, 1, 1, 1]) == trusted
     shown(selfie, 2, [1, 2, 3, 1])
     assert shown(selfie, 3, [1, 1, 1, 1])[1] == (3, 2.0)
+
+
+def test_no_more_labels_are_mended_than_can_be_wrong() -> None:
+    contradicted, losses = tf.constant([True, False, True, True]), tf.constant([1.0, 9.0, 3.0, 2.0])
+    for rate, expected in ((0.0, []), (0.25, [2]), (0.5, [2, 3]), (1.0, [0, 2, 3])):
+        found = wrong(contradicted, losses, tf.constant([True] * 4), tf.constant(rate))
+        assert np.flatnonzero(found.numpy()).tolist() == expected
+    # Told that none is wrong, it learns from every label as it is given, whatever the network says.
+    selfie = method(rate=0.0)
+    trusted = [(0, 1.0), (0, 2.0), (0, 1.0), (0, 1.0)]
+    assert [shown(selfie, epoch, [0, 3, 3, 2]) for epoch in (1, 2, 3, 4)] == [trusted] * 4
 
 
 def test_a_row_without_label_is_never_refurbished() -> None:
