@@ -189,7 +189,9 @@ def test_wrong_labels_are_found_and_set_right(rate: float | None) -> None:
     # Of the wrong ones most are set right, and hardly a right one is spoilt.
     assert (labels == truth[ids])[changed].mean() > 0.95
     assert changed.sum() > 0.8 * (given != truth).sum()
-    assert epochs[-1].refurbished == pytest.approx(changed.sum(), rel=0.2)
+    # No more at once than the rate says, which is estimated too low here.
+    most = changed.sum() if rate == SHARE else made.labels.facts()["rate"] * NOISY_ROWS
+    assert epochs[-1].refurbished == pytest.approx(min(changed.sum(), most), rel=0.2)
 
 
 def in_order() -> Iterator[dict[str, Any]]:
