@@ -5,8 +5,9 @@ python -m benchmarks.tune [--rows 20000] [--trials 24] [--seeds 1 2 3 4 5]
 Names of conf/noise_names.yaml become shards once, and both searches draw from one space over its network, from the
 same seeds, as many trials each; random search ends none early. `best` and `random` are medians over the seeds of the
 best validation accuracy, `epochs_ratio` is the median of TPE's epochs over random search's. `parallel` is the time of
-the same trials one at a time over that of two at a time, every trial held to one core. `overhead` is the median of a
-trial's seconds outside its training, after the first ones, which load TensorFlow.
+the same trials one at a time over that of two at a time, every trial held to one core. `overhead` is what a trial
+takes outside its epochs, MLflow and waiting for the other slot's last trial included: what all slots had of time, less
+the trials' epochs, over the trials; the first ones, which load TensorFlow, are another search's.
 """
 
 import argparse
@@ -28,8 +29,10 @@ from lib import config
 from lib.artefact import Artefact
 from lib.config.tune import TuneSettings
 from lib.session import open_session
+from lib.studies import space
 from lib.studies.search import Search, best_trials
 from lib.studies.search_storage import opened, proxy
+from lib.studies.trial_runs import logged_to
 
 ROWS, TRIALS, SEEDS = 20_000, 24, (1, 2, 3, 4, 5)
 # Enough to tell two at once from one at a time, each some fifteen seconds.
@@ -59,7 +62,7 @@ class Searched:
     best: float
     epochs: int
     seconds: float
-    overheads: list[float]
+    overhead: float
 
 
 def main() -> None:
@@ -107,7 +110,8 @@ def searched(
     }  # fmt: skip
     settings = TuneSettings.model_validate(record)
     with opened(None, folder / "state", name) as memory, proxy(memory, "127.0.0.1") as port:
-        search = Search(spark, settings, [], memory, name, ("127.0.0.1", port), lambda _: made, lambda _: None)
+        base, told = space.changed(settings, {}), logged_to(str(folder / "state"), name)
+        search = Search(spark, settings, [], base, memory, name, ("127.0.0.1", port), lambda _: made, told)
         started = time.monotonic()
         search.run()
         seconds = time.monotonic() - started
@@ -116,7 +120,7 @@ def searched(
         best=float(best_trials(found, 1)[0].value or 0.0),
         epochs=sum(one.user_attrs["epochs"] for one in found),
         seconds=seconds,
-        overheads=[one.user_attrs["overhead"] for one in found],
+        overhead=(parallel * seconds - sum(one.user_attrs["seconds"] for one in found)) / len(found),
     )
 
 
@@ -124,7 +128,7 @@ def compared(timed: list[Searched], both: dict[str, list[Searched]]) -> dict[str
     """The figures."""
     ratios = [ours.epochs / theirs.epochs for ours, theirs in zip(both["tpe"], both["random"], strict=True)]
     bests = {kind: [round(one.best, 4) for one in found] for kind, found in both.items()}
-    overheads = [seconds for one in (*both["tpe"], *both["random"]) for seconds in one.overheads]
+    overheads = [one.overhead for one in (*both["tpe"], *both["random"])]
     return {
         "best": round(statistics.median(bests["tpe"]), 4),
         "random": round(statistics.median(bests["random"]), 4),

@@ -16,7 +16,7 @@ from lib.manifest import Manifest, Outcome, Stage, run_stage
 from lib.review import label_doubts
 from schemas.label_doubts import LABEL_DOUBTS
 
-STAGE = Stage("label_audit", 2, ("label_audit", "model", "train"))
+STAGE = Stage("label_audit", 3, ("label_audit", "model", "train"))
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:
@@ -50,8 +50,9 @@ def run(spark: SparkSession, config: Config, month: str, force: bool = False) ->
             total = int(shards.facts["splits"]["train"]["rows"])
             # Only their names are asked for: which rows and labels there are, fixes included, the shards say.
             parts = label_audit.folds(rows, window.delivered, total, settings.folds)
-            label_audit.audit(candidate.work_without_a_model(config, inputs), parts, place)
+            counts = label_audit.audit(candidate.work_without_a_model(config, inputs), parts, place)
             store("folds", label_doubts.read(spark, place))
+            outcome.facts["folds"]["not_judged"] = counts["not_judged"]
         rows.unpersist()
         return outcome
 

@@ -56,7 +56,7 @@ def _month(study: Study, folder: Path) -> Work:
         spark = open_session(config.spark, f"catmatch study {study.name}")
         learn_month(spark, config, month, False)
         evaluated = manifest.require(config.storage.warehouse, "evaluate", month).facts["figures"]["test"]
-        return {name: evaluated[name][0] if name in evaluated else None for name in study.columns}
+        return {name: figure[0] for name, figure in evaluated.items()}
 
     return measure
 

@@ -38,20 +38,22 @@ def run(given: Namespace) -> None:
     space.check(settings, overrides)
     base, name = space.changed(settings, {}, overrides), f"{settings.name}/{given.month}"
     state = Path(base.storage.state)
-    trials = base
-    if space.own_tables(settings, overrides):
-        trials = of_its_own(base, state / "tune" / settings.name)
-    with opened(settings.storage, state, name) as memory:
+    own = space.own_tables(settings, overrides)
+    trials = of_its_own(base, state / "tune" / settings.name) if own else base
+    with opened(settings.storage, state, name) as memory, memory.in_use():
         spark = open_session(base.spark, f"catmatch tune {name}")
         host = host_of(spark.conf.get("spark.driver.host"))
         with proxy(memory, host) as port:
-            made = shards_of(spark, trials, given.month)
+            made = shards_of(spark, given.month)
             told = logged_to(base.registry_store, name)
-            search = Search(spark, settings, overrides, memory, name, (host, port), made, told)
+            search = Search(spark, settings, overrides, trials, memory, name, (host, port), made, told)
             before = f"{settings.name}/{months.shift(given.month, -1)}"
             search.begin_with(best_points(memory, before, settings.warm_start), before)
             search.run()
             finals = decide(search)
+            if not space.shared_shards(settings):
+                # The month's shards are those that were made last; jobs/train.py is to find the winner's.
+                make_shards(spark, search.config(finals.winner.point, settings.seed), given.month, False)
         best = best_yaml(settings, overrides, trials, name, finals)
         found = weights(search.study, settings.space)
         searched = Searched(name, settings, search.study.get_trials(deepcopy=False), found, finals, best)
@@ -61,16 +63,15 @@ def run(given: Namespace) -> None:
     LOG.info("search %s: trial %s is best; %s, %s", name, finals.winner.number, page, output)
 
 
-def shards_of(spark: SparkSession, trials: Config, month: str) -> "space.ShardsOf":
+def shards_of(spark: SparkSession, month: str) -> "space.ShardsOf":
     """Makes the shards that a trial's configuration learns from; those that are made already are not made again."""
     known: dict[str, Artefact] = {}
 
     def shards(config: Config) -> Artefact:
-        placed = config.model_copy(update={"storage": trials.storage, "registry": trials.registry})
-        key = space.key_of_shards(placed)
+        key = space.key_of_shards(config)
         if key not in known:
-            make_shards(spark, placed, month, False)
-            known[key] = manifest.artefact_of(placed.storage.warehouse, "shards", month, "shards")
+            make_shards(spark, config, month, False)
+            known[key] = manifest.artefact_of(config.storage.warehouse, "shards", month, "shards")
         return known[key]
 
     return shards

@@ -171,6 +171,9 @@ class MonthFixes:
 
     def _words(self, number: int, words: Sequence[str]) -> list[str]:
         """As names have them: tokens are cut from normalised names."""
+        for word in words:
+            if len(word) > LONGEST_WORD:
+                self._refuse(number, f"{word[:20] + '…'!r} is longer than {LONGEST_WORD} characters; give a word")
         found = [normalize(word, LONGEST_WORD) for word in words]
         for word, given in zip(found, words, strict=True):
             if not word or " " in word:
@@ -193,6 +196,13 @@ class MonthFixes:
                     )
             if fix.merge is None and set(fix.sources) & set(fix.targets):
                 self._refuse(number, f"category {fix.sources[0]!r} would go into itself; name another")
+            for cat_id in fix.targets if fix.merge is None else ():
+                if (into := by_id[cat_id].replaced_by) is not None:
+                    self._refuse(number, f"category {cat_id!r} is replaced by {into!r} in the taxonomy; name that one")
+            for cat_id in fix.sources if fix.merge is None else ():
+                if by_id[cat_id].replaced_by in fix.targets:
+                    into = by_id[cat_id].replaced_by
+                    self._refuse(number, f"category {cat_id!r} is replaced by {into!r} in the taxonomy; drop the fix")
 
     def _check_merge(self, number: int, leaf: Leaf, into: str, merged_by: Mapping[str, int]) -> None:
         if leaf.cat_id == into:

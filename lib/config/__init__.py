@@ -5,13 +5,14 @@ real data (default ../shared/data). Secrets are never configuration: they come f
 """
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import to_jsonable_python
 
 from lib.config.base import Count, Fold, Month, Positive, Seconds, Settings, Share, Text
@@ -225,6 +226,11 @@ class TrainSettings(Settings):
                 f"noise.warmup_epochs {self.noise.warmup_epochs} leaves no epoch of epochs {self.epochs} to refurbish "
                 "labels in; lower it or raise the other"
             )
+        if self.noise.method == "selfie" and self.patience < self.noise.warmup_epochs:
+            raise ValueError(
+                f"patience {self.patience} may end the training within noise.warmup_epochs {self.noise.warmup_epochs}, "
+                "before a label is refurbished; raise it or lower the other"
+            )
         return self
 
     @property
@@ -361,6 +367,15 @@ class RowFilter(Settings):
     column: Text
     is_: Literal["=", "!=", "<", "<=", ">", ">="] = Field(alias="is", description="numbers compare as numbers")
     value: str | float = Field(description="{month} may stand in a text")
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _is_no_truth_and_names_no_other_place(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("a column holds texts and numbers; write true and false as texts")
+        if isinstance(value, str) and re.search(r"\{\w+\}", value.replace("{month}", "")):
+            raise ValueError("only {month} may stand in a value")
+        return value
 
 
 # What a source of crawled pages may say of itself.

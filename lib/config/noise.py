@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lib.config.base import Count, Positive, Settings, Share
+from lib.config.base import Positive, Settings, Share
 
 
 class NoiseSettings(Settings):
@@ -49,4 +49,4 @@ class InjectedNoise(Settings):
         "symmetric", description="into any other category, or into one that has the same parent"
     )
     share: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of the labels")
-    seed: Count = Field(1, description="which ones")
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = Field(1, description="which ones")

@@ -6,6 +6,9 @@ from mlflow.entities import Metric, Param, RunTag
 
 from lib.registry.versions import LONGEST_PARAMETER, client_of, experiment
 
+# MLflow refuses more in one call.
+MOST_METRICS = 1000
+
 
 def log_trial(
     state: str, study: str, number: int, ended: str, params: Mapping[str, object], epochs: Mapping[int, float],
@@ -25,5 +28,7 @@ def log_trial(
     metrics = [Metric("validation_accuracy", score, 0, epoch) for epoch, score in epochs.items()]
     metrics += [Metric(name, float(value), 0, 0) for name, value in figures.items()]
     values = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in params.items()]
-    client.log_batch(run, metrics=metrics, params=values, tags=[RunTag("trial_state", ended)])
+    client.log_batch(run, params=values, tags=[RunTag("trial_state", ended)])
+    for first in range(0, len(metrics), MOST_METRICS):
+        client.log_batch(run, metrics=metrics[first : first + MOST_METRICS])
     client.set_terminated(run, status="FAILED" if ended == "FAIL" else "FINISHED")

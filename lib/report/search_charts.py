@@ -1,6 +1,7 @@
 """Pictures of a search: how it went, which values went with which accuracy, and what accuracy costs."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -59,16 +60,18 @@ def parallel(trials: Sequence[FrozenTrial], space: Mapping[str, Parameter]) -> M
     complete = sorted(scored(trials, TrialState.COMPLETE), key=lambda one: one.value or 0.0)
     if len(complete) < 2:
         return Markup("")
-    axes = [_Upright(key, [one.params[key] for one in complete if key in one.params]) for key in space]
-    axes.append(_Upright(SCORE, [one.value for one in complete]))
+    axes = [
+        _Upright(key, [one.params[key] for one in complete if key in one.params], of.log) for key, of in space.items()
+    ]
+    axes.append(_Upright(SCORE, [one.value for one in complete], log=False))
     step = (WIDTH - 2 * SIDE) / (len(axes) - 1)
     lines = []
     for rank, one in enumerate(reversed(complete)):
-        values = [*(one.params.get(key) for key in space), one.value]
+        values = {**one.params, SCORE: one.value}
         places = [
-            f"{SIDE + place * step:.1f},{axis(value):.1f}"
-            for place, (axis, value) in enumerate(zip(axes, values, strict=True))
-            if value is not None
+            f"{SIDE + place * step:.1f},{axis(values[axis.key]):.1f}"
+            for place, axis in enumerate(axes)
+            if axis.key in values
         ]
         kind = "series c1" if rank < BEST else "series c0 faint"
         title = f"trial {one.number}: {100 * (one.value or 0.0):.2f} %"
@@ -85,17 +88,19 @@ def parallel(trials: Sequence[FrozenTrial], space: Mapping[str, Parameter]) -> M
 
 
 class _Upright:
-    """An upright axis: numbers by size or, where they spread over powers of ten, by power; words evenly."""
+    """An upright axis: numbers by size, or by their logarithm; words evenly."""
 
-    def __init__(self, key: str, values: Sequence[Any]) -> None:
-        self.key = key
+    def __init__(self, key: str, values: Sequence[Any], log: bool) -> None:
+        self.key, self.log = key, log
         self.words = [] if all(_is_number(value) for value in values) else sorted(set(map(str, values)))
         numbers = [] if self.words else [float(value) for value in values]
         self.low, self.high = (min(numbers), max(numbers)) if numbers else (0.0, max(len(self.words) - 1.0, 1.0))
 
     def __call__(self, value: Any) -> float:
-        place = float(self.words.index(str(value))) if self.words else float(value)
-        share = (place - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        measure: Callable[[float], float] = math.log if self.log else float
+        low, high = measure(self.low), measure(self.high)
+        place = float(self.words.index(str(value))) if self.words else measure(float(value))
+        share = (place - low) / (high - low) if high > low else 0.5
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
     def mark(self, across: float, lower: int) -> Markup:

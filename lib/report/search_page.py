@@ -84,8 +84,7 @@ def _counts(trials: Sequence[FrozenTrial]) -> str:
 
 def _row(trial: FrozenTrial, space: dict[str, Parameter]) -> list[str]:
     """Number, accuracy and values of a trial."""
-    values = [trial.params.get(key) for key in space]
-    shown = ["–" if value is None else _shown(value) for value in values]
+    shown = [_shown(trial.params[key]) if key in trial.params else "–" for key in space]
     return [str(trial.number), f"{100 * (trial.value or 0.0):.2f} %", *shown]
 
 

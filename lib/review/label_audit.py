@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from scipy.special import log_softmax
 
 from lib.artefact import Artefact
+from lib.errors import UserError
 from lib.model.architecture import MAIN_HEAD
 from lib.text.split import group_key
 from lib.training.feed import TRAIN, Feed, FeedOver
@@ -88,17 +89,39 @@ def rows(spark: SparkSession, shards: Artefact) -> DataFrame:
     return spark.read.parquet(*(str(shards.path(name)) for name in files)).select("row_id", "product_id", "label")
 
 
-def audit(work: Work, folds: NDArray[np.uint8], place: Path) -> int:
+def audit(work: Work, folds: NDArray[np.uint8], place: Path) -> dict[str, int]:
     """Train once without each fold and write the rows of it that the network would label otherwise, as DOUBTED.
 
     Returns:
-        How many there are.
+        How many were 'doubted', and how many could not be judged: all rows of their category lie in one fold, so that
+        no network that was trained without them knows it.
+
+    Raises:
+        UserError: all rows lie in one fold.
     """
-    found = 0
+    elsewhere = _elsewhere(work, folds)
+    counts = {"doubted": 0, "not_judged": 0}
     with pq.ParquetWriter(place, DOUBTED) as writer:
-        for table in _doubted(unseen_answers(work, folds)):
-            found += table.num_rows
+        for row_ids, labels, logits in unseen_answers(work, folds):
+            judged = elsewhere[folds[row_ids], labels]
+            counts["not_judged"] += int((~judged).sum())
+            table = _doubted(row_ids[judged], labels[judged], logits[judged])
+            counts["doubted"] += table.num_rows
             writer.write_table(table)
+    return counts
+
+
+def _elsewhere(work: Work, folds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether a label has train rows outside a fold [folds, classes]."""
+    if len(np.unique(folds)) < 2:
+        raise UserError(
+            "all train rows of the month have names of one group, and label_audit.folds needs two at least; there is "
+            "nothing to compare them with"
+        )
+    rows = np.zeros((int(folds.max()) + 1, work.architecture.classes), np.int64)
+    for batch in work.feed(work.settings.seed).batches(TRAIN, 0):
+        np.add.at(rows, (folds[np.asarray(batch["row_id"])], np.asarray(batch["label"])), 1)
+    found: NDArray[np.bool_] = rows.sum(axis=0) > rows
     return found
 
 
@@ -133,11 +156,10 @@ def _asked(model: Any, feed: Feed, folds: NDArray[np.uint8], fold: int) -> Itera
         yield np.asarray(asked["row_id"]), np.asarray(asked["label"]), answer(asked).numpy()
 
 
-def _doubted(answered: Iterable[tuple[Any, Any, Any]]) -> Iterator[pa.Table]:
-    for row_ids, labels, logits in answered:
-        proposed, score = doubts(logits, labels)
-        chosen = proposed != labels
-        yield pa.table([column[chosen] for column in (row_ids, labels, proposed, score)], schema=DOUBTED)
+def _doubted(row_ids: NDArray[Any], labels: NDArray[Any], logits: NDArray[Any]) -> pa.Table:
+    proposed, score = doubts(logits, labels)
+    chosen = proposed != labels
+    return pa.table([column[chosen] for column in (row_ids, labels, proposed, score)], schema=DOUBTED)
 
 
 def _masked(batch: Mapping[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -157,7 +157,8 @@ class _Cells:
         if path.label is not None:
             label = _place(path.label, levels)
             levels = F.filter(levels, lambda _, place: place != label)
-        return _bounded(F.get(levels, F.lit(int(field[-1]) - 1)), longest)
+        named = F.filter(levels, lambda level: level != F.lit(""))
+        return _bounded(F.get(named, F.lit(int(field[-1]) - 1)), longest)
 
     def cat_id(self) -> Column:
         """The platform's category: delivered as such, or a level of the column with the whole path."""
@@ -165,15 +166,14 @@ class _Cells:
         if path is None or path.label is None:
             return self.field("cat_id", LONGEST_ID)
         levels = self._levels(path)
-        return _bounded(F.get(levels, _place(path.label, levels)), LONGEST_ID)
+        return _bounded(F.nullif(F.get(levels, _place(path.label, levels)), F.lit("")), LONGEST_ID)
 
     def _levels(self, path: CategoryPath) -> Column:
-        """The names of a category path, from the top down."""
-        whole = F.trim(self.column(path.column), F.lit(f" {path.strip}"))
-        return F.filter(
-            F.transform(F.split(whole, re.escape(path.separator)), lambda level: F.trim(level)),
-            lambda level: level != F.lit(""),
-        )
+        """The names of a category path, from the top down; '' in the place of one that is missing, but in the end."""
+        whole = F.trim(self.column(path.column), F.lit(f"{BLANKS}{path.strip}"))
+        separator = re.escape(path.separator)
+        ended = F.regexp_replace(whole, f"(?:[{BLANKS}]*{separator})+$", "")
+        return F.transform(F.split(ended, separator), lambda level: F.trim(level, F.lit(BLANKS)))
 
     def image(self) -> Column:
         """The picture's address; null unless it is one on the web."""

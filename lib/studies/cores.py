@@ -7,23 +7,30 @@ from pathlib import Path
 from typing import IO
 
 
-def take(count: int) -> IO[str] | None:
+def take(count: int) -> list[IO[str]]:
     """Hold this process, and the threads that it will start, to so many cores that no other process has taken.
 
     Returns:
-        The lock, which frees the cores when it is closed or the process ends; None where all are taken, or where the
-        host has no more cores than that: the process is held to nothing then.
+        The locks, which free the cores when they are closed or the process ends; none where too few cores are left, or
+        the host has no more than these: the process is held to nothing then.
     """
     cores = sorted(os.sched_getaffinity(0))
+    if len(cores) <= count:
+        return []
     folder = Path(tempfile.gettempdir()) / f"catmatch-cores-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    for place in range(len(cores) // count if len(cores) > count else 0):
-        lock = (folder / f"{count}-{place}.lock").open("a")
+    taken: dict[int, IO[str]] = {}
+    for core in cores:
+        lock: IO[str] = (folder / f"{core}.lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             continue
-        os.sched_setaffinity(0, cores[place * count : (place + 1) * count])
-        return lock
-    return None
+        taken[core] = lock
+        if len(taken) == count:
+            os.sched_setaffinity(0, taken)
+            return list(taken.values())
+    for lock in taken.values():
+        lock.close()
+    return []

@@ -28,7 +28,7 @@ class Finalist:
     """A point that was trained from several seeds.
 
     Attributes:
-        number: of the trial; None for the base configuration.
+        number: of the trial; None for the base configuration, trained as trials are: one network, without refit.
         point: its values.
         scores: validation accuracy by seed; None where a training failed.
     """
@@ -118,8 +118,7 @@ def _score(search: Search, number: int | None, point: dict[str, Any], seed: int)
 
 
 def _trained(search: Search, point: dict[str, Any], seed: int, split: str | None = None) -> Outcome:
-    config = space.changed(search.settings, point, search.overrides)
-    return search.trained(space.of_a_trial(config, seed), split=split)
+    return search.trained(search.config(point, seed), split=split)
 
 
 def _finalist(search: Search, number: int | None, point: dict[str, Any]) -> Finalist:

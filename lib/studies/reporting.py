@@ -1,5 +1,6 @@
 """A trial's report of each epoch to the study's storage, and what it hears: go on, or end."""
 
+import time
 from typing import Any
 
 import optuna
@@ -26,6 +27,7 @@ class Reporting:
     def __init__(self, report: Report | None) -> None:
         self.report = report
         self.epochs: list[Epoch] = []
+        self._began = self._ended = 0.0
         self._trial = None if report is None else _trial(report)
 
     def steps(self, first: int, losses: NDArray[Any]) -> None:
@@ -40,18 +42,23 @@ class Reporting:
         """
         if epoch.score is None:
             raise UserError("the shards have no validation rows, and a search goes by the accuracy on them")
+        if epoch.number == 1:
+            # A restart, of which the last counts.
+            self.epochs.clear()
+            self._began = time.monotonic() - epoch.seconds
         self.epochs.append(epoch)
+        self._ended = time.monotonic()
         if self._trial is None or self.report is None:
             return
         self._trial.report(epoch.score, epoch.number)
         if epoch.number < self.report.epochs and self._trial.should_prune():
             raise optuna.TrialPruned
 
-    def outcome(self, *, pruned: bool, seconds: float, parameters: int = 0, right: tuple[bool, ...] = ()) -> Outcome:
+    def outcome(self, *, pruned: bool, parameters: int = 0, right: tuple[bool, ...] = ()) -> Outcome:
         """What the epochs came to.
 
         Args:
-            seconds, parameters, right: as in `Outcome`.
+            parameters, right: as in `Outcome`.
         """
         best = max(self.epochs, key=lambda epoch: (epoch.score or 0.0, -epoch.number))
         rows, training = sum(epoch.rows for epoch in self.epochs), sum(epoch.seconds for epoch in self.epochs)
@@ -62,7 +69,7 @@ class Reporting:
             best_epoch=best.number,
             parameters=parameters,
             rows_per_second=round(rows / training, 1) if training else 0.0,
-            seconds=round(seconds, 3),
+            seconds=round(self._ended - self._began, 3),
             right=right,
         )
 
@@ -73,6 +80,6 @@ def _trial(report: Report) -> optuna.Trial:
         study_name=report.study,
         storage=GrpcStorageProxy(host=report.host, port=report.port),
         sampler=optuna.samplers.RandomSampler(),
-        pruner=choices.pruner(Pruner(**report.pruner), report.epochs),
+        pruner=choices.pruner(Pruner(**report.pruner), report.longest),
     )
     return optuna.Trial(study, report.trial)

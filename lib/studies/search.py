@@ -13,9 +13,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -48,6 +49,7 @@ class Search:
     Attributes:
         spark: places the trials.
         settings, overrides: what is searched.
+        trials: the base configuration as trials have it: with the tables and artefacts that they learn from.
         memory: the study's.
         name: of the study.
         address: where the storage's proxy is.
@@ -58,6 +60,7 @@ class Search:
     spark: SparkSession
     settings: TuneSettings
     overrides: list[str]
+    trials: Config
     memory: Memory
     name: str
     address: tuple[str, int]
@@ -69,12 +72,11 @@ class Search:
 
     def __post_init__(self) -> None:
         self.group = f"catmatch-{self.name}"
-        self.epochs = space.changed(self.settings, {}, self.overrides).train.epochs
         with self.memory.in_use():
             self.study = optuna.create_study(
                 study_name=self.name,
                 storage=self.memory.storage,
-                pruner=choices.pruner(self.settings.pruner, self.epochs),
+                pruner=choices.pruner(self.settings.pruner, self.trials.train.epochs),
                 direction="maximize",
                 load_if_exists=True,
             )
@@ -100,22 +102,43 @@ class Search:
         """Do the works, so many at once as trials; the first that raises ends all."""
         self._stopped.clear()
         with ThreadPoolExecutor(self.settings.parallel) as pool:
-            done = [pool.submit(self._guarded, work) for work in works]
-        for one in done:
-            one.result()
+            done = [pool.submit(self._unless_stopped, work) for work in works]
+            try:
+                for one in as_completed(done):
+                    one.result()
+            except BaseException:
+                # Also when the operator ends the run: the lock is not to be free while trials go on.
+                self._stopped.set()
+                if not self._spark_has_ended():
+                    self.spark.sparkContext.cancelJobGroup(self.group)
+                raise
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        if self._stopped.is_set():
-            return
-        try:
+    def _unless_stopped(self, work: Callable[[], None]) -> None:
+        if not self._stopped.is_set():
             work()
-        except BaseException:
-            self._stopped.set()
-            self.spark.sparkContext.cancelJobGroup(self.group)
-            raise
+
+    def _spark_has_ended(self) -> bool:
+        context: Any = self.spark.sparkContext._jsc
+        return context is None or bool(context.sc().isStopped())
+
+    def config(self, point: Point, seed: int) -> Config:
+        """The configuration of a trial at a point.
+
+        Raises:
+            UserError: the base configuration refuses a value.
+        """
+        changed = space.of_a_trial(space.changed(self.settings, point, self.overrides), seed)
+        # Executors run elsewhere than where a relative folder is meant from.
+        folders = {name: str(Path(place).resolve()) for name, place in self.trials.storage.model_dump().items()}
+        storage = self.trials.storage.model_copy(update=folders)
+        return changed.model_copy(update={"storage": storage, "registry": self.trials.registry})
 
     def trained(self, config: Config, report: Report | None = None, split: str | None = None) -> Outcome:
-        """One training as a Spark task; nothing that becomes of it raises."""
+        """One training as a Spark task; what becomes of it does not raise.
+
+        Raises:
+            UserError: Spark itself has ended.
+        """
         try:
             with self._making:
                 shards = self.shards(config)
@@ -134,18 +157,25 @@ class Search:
         try:
             lines = context.parallelize([0], 1).mapPartitions(partial(trial_task.train, assignment.line())).collect()
         except Exception as error:  # noqa: BLE001 (whatever Spark ends with, the next trial may do better)
-            return Outcome.failed(f"Spark lost its task: {str(error).strip().splitlines()[0]}")
+            if self._spark_has_ended():
+                raise UserError(
+                    f"Spark has ended in the middle of study {self.name}; run again: the trials that were under way "
+                    "are tried again"
+                ) from None
+            java = getattr(error, "java_exception", None)
+            return Outcome.failed(f"Spark lost its task: {java.getMessage() if java is not None else error}")
         return Outcome.of_line(lines[0])
 
     def _slot(self) -> None:
         """One trial after the other."""
+        started = time.monotonic()
         while (asked := self._next()) is not None:
             trial, point = asked
-            started = time.monotonic()
             outcome = self._tried(trial, point)
             if self._stopped.is_set():
                 return
             self._tell(trial, outcome, time.monotonic() - started)
+            started = time.monotonic()
 
     def _next(self) -> tuple[optuna.Trial, Point] | None:
         with self._lock:
@@ -165,11 +195,13 @@ class Search:
 
     def _tried(self, trial: optuna.Trial, point: Point) -> Outcome:
         try:
-            config = space.of_a_trial(space.changed(self.settings, point, self.overrides), self.settings.seed)
+            config = self.config(point, self.settings.seed)
         except UserError as error:
             return Outcome.failed(str(error))
         pruner = self.settings.pruner.model_dump(mode="json")
-        return self.trained(config, Report(*self.address, self.name, trial._trial_id, pruner, config.train.epochs))
+        longest = self.trials.train.epochs
+        report = Report(*self.address, self.name, trial._trial_id, pruner, longest, config.train.epochs)
+        return self.trained(config, report)
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome, wall: float) -> None:
         with self._lock:
@@ -204,28 +236,36 @@ class Search:
 
     def _check_same(self) -> None:
         """A study is of one space over one configuration: what it has learnt is of no use for another."""
-        base = space.changed(self.settings, {}, self.overrides).model_dump(mode="json", exclude={"storage", "spark"})
-        searched = {"space": self.settings.model_dump(mode="json")["space"], "base": base}
+        base = self.config({}, self.settings.seed)
+        searched = {
+            "space": self.settings.model_dump(mode="json")["space"],
+            "base": base.model_dump(mode="json", include=set(space.OF_TRAINING)),
+            "shards": self.shards(base).content,
+        }
         found = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()
         if self.study.user_attrs.setdefault(SEARCHED, found) != found:
             raise UserError(
-                f"study {self.name} was begun with another space or base configuration; give the tuning file another "
-                "name, or put back what was changed"
+                f"study {self.name} was begun with another space, base configuration or shards; give the tuning file "
+                "another name, or put back what was changed"
             )
         self.study.set_user_attr(SEARCHED, found)
 
     def _take_up(self) -> None:
         """Try again what a killed run was at."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self.memory.storage.set_trial_user_attr(trial._trial_id, REASON, INTERRUPTED)
-            self.study.tell(trial.number, state=TrialState.FAIL)
             tried = int(trial.user_attrs.get("attempt", 1))
-            if tried > MOST_RETRIES:
+            # What it was to try, where the kill came before all was drawn.
+            point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            if tried <= MOST_RETRIES:
+                LOG.info("the run was killed in trial %d; its values are tried again", trial.number)
+                kept = {name: value for name, value in trial.user_attrs.items() if name == FROM}
+                self.study.enqueue_trial(point, user_attrs={**kept, RETRIES: trial.number, "attempt": tried + 1})
+            else:
                 LOG.warning("trial %d: its run was killed %d times at this point; it is not tried again",
                             trial.number, tried)  # fmt: skip
-                continue
-            LOG.info("the run was killed in trial %d; its values are tried again", trial.number)
-            self.study.enqueue_trial(trial.params, user_attrs={RETRIES: trial.number, "attempt": tried + 1})
+            # Last, so that a kill in between loses no point.
+            self.memory.storage.set_trial_user_attr(trial._trial_id, REASON, INTERRUPTED)
+            self.study.tell(trial.number, state=TrialState.FAIL)
 
     def begin_with(self, points: Sequence[Mapping[str, Any]], whose: str) -> None:
         """Try these first, if nothing has been tried yet.

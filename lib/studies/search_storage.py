@@ -67,21 +67,27 @@ def opened(url: str | None, state: Path, study: str) -> Iterator[Memory]:
 
     Args:
         url: of a database, unless the environment has one; None: SQLite in `state`.
-        state: where the lock is.
+        state: where the lock is, unless the database is a file. Whoever searches one study must name the same.
         study: whose lock.
 
     Raises:
         UserError: another run has it, or it cannot be opened.
     """
-    with only_one(state / "tune" / f"{study.replace('/', '-')}.lock", f"study {study} is being searched"):
-        file = None
-        address = os.environ.get(VARIABLE) or url or f"sqlite:///{state.resolve() / FILE}"
-        try:
-            parsed = make_url(address)
-        except SQLAlchemyError:
-            raise UserError("storage is no SQLAlchemy URL, such as sqlite:////shared/tune.db") from None
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            file = Path(parsed.database)
+    file = None
+    address = os.environ.get(VARIABLE) or url or f"sqlite:///{state.resolve() / FILE}"
+    try:
+        parsed = make_url(address)
+    except SQLAlchemyError:
+        raise UserError("storage is no SQLAlchemy URL, such as sqlite:////shared/tune.db") from None
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise UserError(
+                "storage is SQLite without a file, which ends with its run; name one: sqlite:////shared/tune.db"
+            )
+        file = Path(str(parsed.database))
+    # Beside the file, where every run finds it, whatever its configuration.
+    locks = state / "tune" if file is None else file.parent
+    with only_one(locks / f"tune-{study.replace('/', '-')}.lock", f"study {study} is being searched"):
         shown = parsed.render_as_string(hide_password=True)
         waiting = {"connect_args": {"timeout": LOCKED_SECONDS}} if file is not None else {}
         with _mistakes(shown):

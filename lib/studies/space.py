@@ -1,7 +1,7 @@
 """The space of a search: its keys against the configuration, and one point of it drawn for a trial."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -29,8 +29,13 @@ def changed(settings: TuneSettings, point: Mapping[str, Any], overrides: list[st
     Raises:
         UserError: the configuration lacks a key or refuses a value.
     """
-    given = [f"{key}={json.dumps(value)}" for key, value in {**settings.fixed, **point}.items()]
-    return configuration.load(settings.base, [*(overrides or []), *given])
+    return configuration.load(settings.base, given(settings, point, overrides or []))
+
+
+def given(settings: TuneSettings, point: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """As key=value: what all trials set alike, then the command line, then the point."""
+    fixed, drawn = ([f"{key}={json.dumps(value)}" for key, value in of.items()] for of in (settings.fixed, point))
+    return [*fixed, *overrides, *drawn]
 
 
 def of_a_trial(config: Config, seed: int) -> Config:
@@ -46,7 +51,11 @@ def check(settings: TuneSettings, overrides: list[str] | None = None) -> None:
     Raises:
         UserError: a key that the configuration lacks, one that every trial sets alike, or a value that it refuses.
     """
+    changed(settings, {}, overrides)
+    set_besides = {one.partition("=")[0].strip() for one in overrides or []}
     for key, parameter in settings.space.items():
+        if key in set_besides:
+            raise UserError(f"--set {key}: the search varies it; take it out of space, or of the command line")
         if key in settings.fixed:
             raise UserError(f"{key} is in space and in fixed; keep one of them")
         if key in ITS_OWN:
@@ -106,5 +115,8 @@ def within(point: Mapping[str, Any], space: Mapping[str, Parameter]) -> dict[str
 def _has(parameter: Parameter, value: Any) -> bool:
     if parameter.choice:
         return value in parameter.choice
-    low, high = parameter.low, parameter.high
-    return low is not None and high is not None and isinstance(value, int | float) and low <= value <= high
+    low, high, step = parameter.low, parameter.high, parameter.step
+    if low is None or high is None or not isinstance(value, int | float) or not low <= value <= high:
+        return False
+    # With a step, only what lies on it; a range of numbers takes what lies nearest.
+    return not parameter.whole or (float(value).is_integer() and (value - low) % (step or 1) == 0)

@@ -9,14 +9,14 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, StrictBool, ValidationError
 from scipy.stats import spearmanr
 
 from lib import config as configuration
@@ -24,14 +24,16 @@ from lib import months
 from lib.artefact import write_whole
 from lib.config import Config, Month
 from lib.config.base import Count, Fold, Settings, Text
+from lib.config.reading import read_mapping, sentence
 from lib.errors import UserError
 from lib.manifest import code_version
 
 LOG = logging.getLogger(__name__)
 Figures = Mapping[str, float | None]
 # Raised when what a trial measures changes, so that older files are not taken for it.
-REVISION = 2
+REVISION = 3
 MOST_TRIALS = 1000
+EXAMPLE = "conf/studies/image_size.yaml"
 
 
 class Column(Settings):
@@ -65,10 +67,22 @@ class Expected(Settings):
 
 # Name -> dotted keys and their values; of Settings that a trial has beside its configuration, those of OWN.
 Named = dict[Text, dict[Text, Any]]
-# What settings may say that is no key of the configuration: another one to change, another month than the study's, how
-# many months later the model is asked, whether it is trained anew until then, the first and the last month that there
-# is data of (points after it are left out), and other folds than the study's.
-OWN = ("base", "month", "later", "retrained", "since", "until", "folds")
+
+
+class Own(Settings):
+    """What settings may say that is no key of the configuration."""
+
+    base: Text | None = Field(None, description="another configuration than the study's")
+    month: Month | None = Field(None, description="another month than the study's")
+    folds: list[Fold] | None = Field(None, description="other folds than the study's")
+    later: Annotated[int, Field(strict=True, ge=0)] = Field(0, description="months after which the model is asked")
+    retrained: StrictBool = Field(False, description="whether it is trained anew until then")
+    since: Month | None = Field(None, description="the first month that there is data of")
+    until: Month | None = Field(None, description="the last; points after it are left out")
+
+
+# Those that only a study of months has.
+OF_MONTHS = ("later", "retrained", "since", "until")
 
 
 class Study(Settings):
@@ -85,7 +99,7 @@ class Study(Settings):
     )
     month: Month | None = None
     axes: dict[Text, list[Any] | Named] = Field(
-        min_length=1, description="dotted key of the configuration, or of OWN: its values; or a word: settings by name"
+        min_length=1, description="dotted key of the configuration, or of Own: its values; or a word: settings by name"
     )
     seeds: list[Count] = Field(default=[1], min_length=1, description="values of train.seed; figures are their means")
     folds: list[Fold] = Field(default=[], description="values of text.fold, each with every seed")
@@ -190,21 +204,24 @@ def load(path: Path | str) -> Study:
         UserError: it is missing, no YAML, or a key or value is not accepted.
     """
     place = Path(path)
+    record = read_mapping(place, "study", EXAMPLE)
     try:
-        record = yaml.safe_load(place.read_text(encoding="utf-8"))
         study = Study.model_validate({"name": place.stem, **record})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"study {place} cannot be read ({' '.join(str(error).split())}); see conf/studies") from None
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
-        raise UserError(f"study {place}: {said}") from None
+        raise UserError(f"study {place}: {sentence(error, Study)}") from None
     if study.figure.y not in study.columns:
         raise UserError(f"study {place}: figure.y {study.figure.y!r} is none of its columns")
     gain, axis = study.expected.gain, next(iter(study.axes))
     for value in (gain.of, gain.over) if gain else ():
-        if value not in study.axes[axis]:
+        if value not in list(study.axes[axis]):
             raise UserError(f"study {place}: expected.gain names {value!r}, which is no value of {axis}")
-    count = sum(len(_folds(study, place)) for place in _places(study)) * len(study.seeds)
+    for name, values in (("seeds", study.seeds), ("folds", study.folds)):
+        if len(set(values)) < len(values):
+            raise UserError(f"study {place}: {name} {values} holds one twice, which would count twice; take it out")
+    # Of many axes the points alone are more than could be looked at.
+    count = math.prod(len(values) for values in study.axes.values()) * len(study.seeds)
+    if count <= MOST_TRIALS:
+        count = sum(len(_folds(study, place)) for place in _places(study)) * len(study.seeds)
     if not 0 < count <= MOST_TRIALS:
         raise UserError(f"study {place} has {count} trials; give each axis a value, and {MOST_TRIALS} trials at most")
     return study
@@ -217,17 +234,18 @@ def trials(study: Study, overrides: Sequence[str] = ()) -> Iterator[Trial]:
         overrides: further key=value changes, of the command line.
     """
     for place in _places(study):
-        settings = _settings(study, place)
-        own = {name: settings.pop(name) for name in OWN if name in settings}
-        base, month, later = str(own.get("base", study.base)), own.get("month", study.month), int(own.get("later", 0))
-        if month is not None and "until" in own and months.shift(month, later) > own["until"]:
+        own, settings = _settings(study, place)
+        base, month = own.base or study.base, own.month or study.month
+        if month is not None and own.until is not None and months.shift(month, own.later) > own.until:
             continue
         for fold, seed in itertools.product(_folds(study, place), study.seeds):
             of_fold = {} if fold is None else {"text.fold": fold}
             changes = {**settings, **of_fold, "train.seed": seed}
+            if varied := sorted({one.partition("=")[0] for one in overrides} & set(changes)):
+                raise UserError(f"--set {varied[0]}: study {study.name} sets that itself; change its file")
             given = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
             config = configuration.load(base, [*overrides, *given])
-            yield Trial(place, seed, base, config, month, later, bool(own.get("retrained")), own.get("since"))
+            yield Trial(place, seed, base, config, month, own.later, own.retrained, own.since)
 
 
 def _places(study: Study) -> Iterator[dict[str, Any]]:
@@ -238,19 +256,28 @@ def _places(study: Study) -> Iterator[dict[str, Any]]:
 
 def _folds(study: Study, place: Mapping[str, Any]) -> Sequence[int | None]:
     """Those of a point; one that is none where it is split as usual."""
-    folds: Sequence[int | None] = _settings(study, place).get("folds", study.folds)
-    if not isinstance(folds, list):
-        raise UserError(f"study {study.name}: folds is {folds!r}; give a list, such as [0, 1, 2, 3, 4]")
-    return folds or [None]
+    own, _ = _settings(study, place)
+    return (study.folds if own.folds is None else own.folds) or [None]
 
 
-def _settings(study: Study, place: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted key -> value, at a point."""
+def _settings(study: Study, place: Mapping[str, Any]) -> tuple[Own, dict[str, Any]]:
+    """What a point says of the study's own, and dotted key -> value of the configuration."""
     made: dict[str, Any] = {}
     for axis, value in place.items():
         values = study.axes[axis]
         made |= values[value] if isinstance(values, dict) else {axis: value}
-    return made
+    where = f"study {study.name}, {', '.join(f'{axis} {value}' for axis, value in place.items())}"
+    given = {name: made.pop(name) for name in Own.model_fields if name in made}
+    try:
+        own = Own.model_validate(given)
+        json.dumps(made)
+    except ValidationError as error:
+        raise UserError(f"{where}: {sentence(error, Own)}") from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: a value is no text, number, list or mapping of them ({error}); quote it") from None
+    if study.task != "months" and (foreign := [name for name in OF_MONTHS if name in given]):
+        raise UserError(f"{where}: {foreign[0]} is for task months, and this study's is {study.task}")
+    return own, made
 
 
 def run(study: Study, work: Callable[[Trial], Figures], folder: Path, overrides: Sequence[str] = ()) -> list[Point]:
@@ -261,6 +288,8 @@ def run(study: Study, work: Callable[[Trial], Figures], folder: Path, overrides:
         folder: where each trial's figures are kept.
     """
     listed = list(trials(study, overrides))
+    if not listed:
+        raise UserError(f"study {study.name} has no trial: all its points lie after their `until`")
     found: dict[int, Figures] = {}
     for count, number in enumerate(sorted(range(len(listed)), key=lambda one: _turn(listed[one])), 1):
         found[number] = _figures(study, listed[number], work, folder, f"{study.name}: {count} of {len(listed)}")
@@ -283,12 +312,18 @@ def _figures(study: Study, trial: Trial, work: Callable[[Trial], Figures], folde
     kept = folder / f"{trial.key(study)}.json"
     said = ", ".join(f"{key} {value}" for key, value in trial.place.items())
     if kept.is_file():
-        LOG.info("study %s, %s, seed %d: done before", words, said, trial.seed)
         found: Figures = json.loads(kept.read_text(encoding="utf-8"))["figures"]
-        return found
+        # A column that came later may be of what was not measured then.
+        if set(study.columns) <= set(found):
+            LOG.info("study %s, %s, seed %d: done before", words, said, trial.seed)
+            return found
     LOG.info("study %s, %s, seed %d", words, said, trial.seed)
     started = time.monotonic()
     figures = dict(work(trial))
+    if missing := sorted(set(study.columns) - set(figures)):
+        raise UserError(
+            f"study {study.name}: no trial measures {missing[0]!r}; a column may be one of {', '.join(sorted(figures))}"
+        )
     seconds = round(time.monotonic() - started, 1)
     record = {"place": trial.place, "seed": trial.seed, "figures": figures, "seconds": seconds, "code": code_version()}
     write_whole(kept, json.dumps(record, ensure_ascii=False, indent=1))

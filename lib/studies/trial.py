@@ -19,7 +19,8 @@ class Report:
         study: its name there.
         trial: the trial's id there.
         pruner: settings of lib/config/tune.py.
-        epochs: of a trial that nobody ends.
+        longest: epochs of the base's training, by which the pruner counts.
+        epochs: of this trial, if nobody ends it.
     """
 
     host: str
@@ -27,6 +28,7 @@ class Report:
     study: str
     trial: int
     pruner: dict[str, Any]
+    longest: int
     epochs: int
 
 
@@ -71,7 +73,7 @@ class Outcome:
         epochs, best_epoch: trained; which of them was best.
         parameters: of the network.
         rows_per_second: while training.
-        seconds: of epochs and validation.
+        seconds: from the first epoch's beginning to the last one's end, validation in between included.
         reason: why it failed; empty where it did not.
         right: of each row of the split, in the shards' order, whether it was answered rightly; empty without a split.
     """

@@ -9,10 +9,10 @@ import gc
 import os
 import queue
 import resource
+import shutil
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -35,11 +35,11 @@ def main() -> None:
     start_logging(quiet=True)
     trials: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(trials,), daemon=True).start()
-    held = None
+    held: list[Any] | None = None
     with os.fdopen(int(sys.argv[1]), "w") as told:
         while True:
             assignment = Assignment.of_line(trials.get())
-            held = held or _hold(assignment)
+            held = _hold(assignment) if held is None else held
             told.write(_outcome(assignment).line())
             told.flush()
 
@@ -48,10 +48,12 @@ def _read(trials: "queue.SimpleQueue[str]") -> None:
     """Standard input ends when the task does, however it does, also in the middle of a training."""
     for line in sys.stdin:
         trials.put(line)
+    # Nobody else does: Spark's Python workers end without a word.
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
     os._exit(ORPHAN)
 
 
-def _hold(assignment: Assignment) -> Any:
+def _hold(assignment: Assignment) -> list[Any]:
     """Hold the process to the trials' cores and memory, before TensorFlow starts its threads; what keeps the cores."""
     held = cores.take(assignment.cores)
     os.environ["TMPDIR"] = tempfile.tempdir = sys.argv[2]
@@ -64,7 +66,7 @@ def _hold(assignment: Assignment) -> Any:
     pa.set_cpu_count(assignment.cores)
     tf.config.threading.set_intra_op_parallelism_threads(assignment.cores)
     tf.config.threading.set_inter_op_parallelism_threads(assignment.cores)
-    return held or True
+    return list(held)
 
 
 def _outcome(assignment: Assignment) -> Outcome:
@@ -102,19 +104,17 @@ def _train(assignment: Assignment) -> Outcome:
     inputs = candidate.Inputs.of_shards(config, artefacts.load(Path(assignment.shards)))
     reporting = Reporting(assignment.report)
     work = replace(candidate.work_without_a_model(config, inputs), told=(reporting,))
-    started = time.monotonic()
     try:
         fitted = members.fit(work, config.train.seed)
     except optuna.TrialPruned:
-        return reporting.outcome(pruned=True, seconds=time.monotonic() - started)
-    seconds = time.monotonic() - started
+        return reporting.outcome(pruned=True)
     right: tuple[bool, ...] = ()
     if assignment.split is not None:
         feed = work.feed(config.train.seed).whole()
         logits, labels = sample_logits(fitted.model, feed, assignment.split, feed.rows(assignment.split))
         right = tuple((logits.argmax(axis=1) == labels).tolist())
     parameters = int(fitted.model.count_params())
-    return reporting.outcome(pruned=False, seconds=seconds, parameters=parameters, right=right)
+    return reporting.outcome(pruned=False, parameters=parameters, right=right)
 
 
 if __name__ == "__main__":

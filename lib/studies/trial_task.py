@@ -17,12 +17,15 @@ from lib.training.barrier_task import python_path
 
 # Bytes from the end of what a dead process has written, in which its last words are.
 LAST_WORDS = 4096
+# Each trial leaves some memory behind in its process, which would be counted against the later ones.
+TRIALS_A_PROCESS = 25
 
 
 class TrialProcess:
     """A child process that trains trials (lib/studies/trial_process.py)."""
 
     def __init__(self) -> None:
+        self.trained = 0
         # TensorFlow writes a file for each function it compiles, and a killed process leaves them.
         self.temporary = tempfile.TemporaryDirectory(prefix="catmatch-trials-", ignore_cleanup_errors=True)
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
@@ -38,6 +41,7 @@ class TrialProcess:
     def train(self, line: str) -> Outcome:
         """Have a trial trained to its end."""
         assert self.process.stdin is not None
+        self.trained += 1
         self.log.seek(0)
         self.log.truncate()
         try:
@@ -82,6 +86,6 @@ def train(line: str, rows: Iterator[Any]) -> Iterator[str]:
     if not _PROCESSES:
         _PROCESSES.append(TrialProcess())
     outcome = _PROCESSES[0].train(line)
-    if outcome.state == "failed":
+    if outcome.state == "failed" or _PROCESSES[0].trained >= TRIALS_A_PROCESS:
         _PROCESSES.pop().end()
     yield outcome.line()

@@ -23,7 +23,8 @@ class Weight:
     Attributes:
         key: of the configuration.
         importance: share of the variance over the space that it explains, alone and with others (functional ANOVA,
-            Hutter, Hoos, Leyton-Brown, ICML 2014); None where too few trials have it.
+            Hutter, Hoos, Leyton-Brown, ICML 2014); of one that stands under a condition, among the trials that have it
+            and by itself; None where too few do.
         correlation: Spearman's rank correlation with accuracy; None for a choice, which has no order.
         p: of the correlation, or of a choice's Kruskal-Wallis test; None where too few trials have it.
     """
@@ -38,6 +39,11 @@ def weights(study: optuna.Study, space: Mapping[str, Parameter]) -> list[Weight]
     """Of each key, over the trials that were trained to their end; the most important first."""
     complete = [one for one in study.get_trials(deepcopy=False) if one.state == TrialState.COMPLETE]
     shares = _importances(study, complete)
+    for key in space:
+        having = [one for one in complete if key in one.params]
+        if key not in shares and len({one.value for one in having if len(having) >= LEAST}) > 1:
+            # One that stands under a condition: its share among the trials that have it.
+            shares[key] = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0), params=[key])[key]
     found = [Weight(key, shares.get(key), *_correlation(complete, key, of)) for key, of in space.items()]
     return sorted(found, key=lambda one: -(one.importance or 0.0))
 

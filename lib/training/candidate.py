@@ -29,7 +29,7 @@ from lib.training import agreement
 from lib.training.cluster import Cluster, PeerLostError
 from lib.training.embedding import aligned
 from lib.training.feed import Feed
-from lib.training.injected_noise import NoisyFeed, WrongLabels, parents_of
+from lib.training.injected_noise import NoisyFeed, WrongLabels, check_siblings, parents_of
 from lib.training.members import Trained, Work, train
 from lib.training.shards_feed import ShardsFeed
 from lib.training.strategy import make_strategy
@@ -245,7 +245,9 @@ def _feed(
     if not settings.injected.share:
         return feed
     labels = json.loads(shards.path("label_map.json").read_text(encoding="utf-8"))
-    return NoisyFeed(feed, WrongLabels(settings.injected, parents_of([label["path"] for label in labels])))
+    paths = [label["path"] for label in labels]
+    check_siblings(settings.injected, paths)
+    return NoisyFeed(feed, WrongLabels(settings.injected, parents_of(paths)))
 
 
 def _vectors(config: Config, inputs: Inputs) -> NDArray[Any] | None:

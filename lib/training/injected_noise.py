@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from lib.config.noise import InjectedNoise
+from lib.errors import UserError
 from lib.training.feed import FeedOver
 
 TEST = "test"
@@ -80,6 +81,15 @@ def parents_of(paths: Sequence[Sequence[str]]) -> NDArray[np.int64]:
     """The number of each path's parent node [classes]."""
     numbers: dict[tuple[str, ...], int] = {}
     return np.array([numbers.setdefault(tuple(path[:-1]), len(numbers)) for path in paths], np.int64)
+
+
+def check_siblings(noise: InjectedNoise, paths: Sequence[Sequence[str]]) -> None:
+    """Raise UserError where labels are to become siblings' and there is no tree, or nobody in it has a sibling."""
+    parents = [tuple(path[:-1]) for path in paths]
+    if noise.share and noise.kind == "sibling" and (not any(parents) or len(set(parents)) == len(parents)):
+        raise UserError(
+            "train.injected.kind is sibling, but no category of the month has a parent and a sibling; use symmetric"
+        )
 
 
 def _uniform(row_ids: NDArray[np.int64], stream: int) -> NDArray[np.float64]:

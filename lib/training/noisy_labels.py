@@ -7,14 +7,18 @@ it says what a wrong answer costs. Methods with a state of their own keep it by 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from lib.errors import UserError
 from lib.evaluation.record import softmax
 from lib.training.losses import cross_entropy
 
 Tensor = Any
 Arrays = dict[str, NDArray[Any]]
+# What is to be done where the rate cannot be estimated.
+UNKNOWN_RATE = "so the share of wrong labels cannot be estimated; say it: train.noise.rate"
 # Of a worker's row_ids: the first and how many follow, of each of its files.
 Ranges = Sequence[tuple[int, int]]
 
@@ -123,11 +127,17 @@ def estimated_rate(logits: NDArray[Any], labels: NDArray[Any]) -> float:
     Args:
         logits: [rows, classes].
         labels: [rows] int; negative ones are left out.
+
+    Raises:
+        UserError: they do not tell.
     """
     from cleanlab.count import num_label_issues
 
     known = labels >= 0
-    if not known.any():
-        return 0.0
+    if len(np.unique(labels[known])) < 2:
+        raise UserError(f"the validation rows are of fewer than two categories, {UNKNOWN_RATE}")
     wrong = num_label_issues(labels[known], softmax(logits[known]), estimation_method="off_diagonal")
-    return float(wrong) / int(known.sum())
+    rate = float(wrong) / int(known.sum())
+    if rate >= 1.0:
+        raise UserError(f"all {int(known.sum())} validation rows seem to have a wrong label, {UNKNOWN_RATE}")
+    return rate

@@ -21,7 +21,7 @@ from lib.training import agreement, state
 from lib.training.checkpoint import Checkpoint, CheckpointFolder
 from lib.training.feed import VALIDATION, Epochs, Feed
 from lib.training.history import Epoch, Listener, Measured, measured
-from lib.training.noisy_labels import estimated_rate
+from lib.training.noisy_labels import UNKNOWN_RATE, estimated_rate
 from lib.training.progress import TrainingProgress, figures
 from lib.training.start import Training
 from lib.training.step import MEASURED, TRAINED, AnyBatch, inputs_of
@@ -166,7 +166,7 @@ class Run:
             self._swap()
             if self.feed.rows(VALIDATION):
                 validation = measure(self.training, self.feed, VALIDATION)
-                self._estimate_noise()
+            self._estimate_noise()
         epoch = self._record(seconds, validation)
         if self.best is not None:
             # Without validation rows the last epoch is the best that is known.
@@ -183,6 +183,8 @@ class Run:
     def _estimate_noise(self) -> None:
         labels, rows = self.training.labels, self.training.settings.temperature_rows
         if labels.wants_rate(self.under_way.number):
+            if not self.feed.rows(VALIDATION):
+                raise UserError(f"there are no validation rows, {UNKNOWN_RATE}")
             rate = estimated_rate(*sample_logits(self.training.model, self.feed.whole(), VALIDATION, rows))
             LOG.info("%.1f %% of the labels seem to be wrong", 100 * rate)
             labels.take_rate(rate)

@@ -42,7 +42,8 @@ def described(folder: Path) -> Path:
     (folder / "base.yaml").write_text(yaml.safe_dump(base))
     record = {
         "base": str(folder / "base.yaml"), "space": {"train.learning_rate": {"low": 0.0001, "high": 0.1, "log": True}},
-        "budget": {"trials": TRIALS}, "parallel": 2, "finalists": 1, "seeds": [5], "memory_gib": 4,
+        "fixed": {"categories.cap": 40}, "budget": {"trials": TRIALS}, "parallel": 2, "finalists": 1, "seeds": [5],
+        "memory_gib": 4,
     }  # fmt: skip
     (folder / "toy.yaml").write_text(yaml.safe_dump(record))
     return folder / "toy.yaml"

@@ -11,6 +11,7 @@ from pyspark.testing import assertDataFrameEqual
 from lib import tables
 from lib.artefact import Artefact
 from lib.config.noise import InjectedNoise
+from lib.errors import UserError
 from lib.review import label_audit, label_doubts
 from lib.training import candidate
 from lib.training.injected_noise import WrongLabels
@@ -69,7 +70,7 @@ def test_injected_wrong_labels_are_the_most_doubted(folder: Path, shards: Artefa
     place = folder / "doubted.parquet"
     count = label_audit.audit(work, (np.arange(ROWS) % 3).astype(np.uint8), place)
     found = pq.read_table(place).to_pandas().sort_values("score", ascending=False)
-    assert len(found) == count
+    assert count == {"doubted": len(found), "not_judged": 0}
     truth = np.concatenate([toy.rows(ROWS // 2, 10 * file)["label"] for file in (0, 1)])
     given = WrongLabels(injected, np.zeros(toy.CLASSES, np.int64)).of(np.arange(ROWS), truth)
     wrong = np.flatnonzero(given != truth)
@@ -78,6 +79,18 @@ def test_injected_wrong_labels_are_the_most_doubted(folder: Path, shards: Artefa
     assert (first["given"] == given[first["row_id"]]).all()
     right = np.isin(first["row_id"], wrong)
     assert (first["proposed"] == truth[first["row_id"]])[right].mean() > 0.9
+
+
+def test_a_category_in_one_fold_is_not_judged_and_one_fold_is_no_audit(folder: Path, shards: Artefact) -> None:
+    config = month.config(folder, epochs=1)
+    work = candidate.work_without_a_model(config, candidate.Inputs.of_shards(config, shards))
+    labels = np.concatenate([toy.rows(ROWS // 2, 10 * file)["label"] for file in (0, 1)])
+    folds = np.where(labels == 2, 0, np.arange(ROWS) % 3).astype(np.uint8)
+    count = label_audit.audit(work, folds, folder / "lonely.parquet")
+    assert count["not_judged"] == (labels == 2).sum()
+    assert 2 not in pq.read_table(folder / "lonely.parquet").column("given").to_pylist()
+    with pytest.raises(UserError, match="names of one group"):
+        label_audit.audit(work, np.zeros(ROWS, np.uint8), folder / "one.parquet")
 
 
 def test_refurbished_rows_are_those_that_all_members_agree_on(spark: SparkSession) -> None:

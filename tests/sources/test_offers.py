@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 
-from lib.config import CategoryPath, Source
+from lib.config import CategoryPath, RowFilter, Source
 from lib.sources.deliveries import read_deliveries
 from lib.sources.staging import Staging
 from tests.sources.feeds import HEADER, MONTH, ep, feed, row, settings, sorted_rows
@@ -125,6 +125,11 @@ def test_a_picture_is_on_the_web_or_absent(spark: SparkSession, tmp_path: Path, 
         (3, "옴므>스킨케어", None, ("옴므", "스킨케어", None)),
         (-1, "옴므", "옴므", (None, None, None)),
         (-1, " > ", None, (None, None, None)),
+        (-1, "옴므>스킨케어> >", "스킨케어", ("옴므", None, None)),
+        # A level that is missing leaves its place empty: another level is no label in its stead.
+        (2, "옴므>>올인원", None, ("옴므", "올인원", None)),
+        (1, ">스킨케어>올인원", None, ("스킨케어", "올인원", None)),
+        (1, "\u00a0>스킨케어", None, ("스킨케어", None, None)),
         (-1, "", None, (None, None, None)),
     ],
 )
@@ -144,6 +149,12 @@ def test_a_level_of_the_path_may_be_the_label(
     products, _, _ = sorted_rows(spark, settings(tmp_path, source))
     found = products["m:1"]
     assert (found["cat_id"], tuple(found[f"mall_cat_nm_{level}"] for level in (1, 2, 3))) == (cat_id, levels)
+
+
+@pytest.mark.parametrize(("value", "said"), [("{Month}-31", "only {month} may stand"), (True, "texts and numbers")])
+def test_a_filters_value_is_a_text_or_a_number(value: object, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        RowFilter.model_validate({"column": "day", "is": "<=", "value": value})
 
 
 def test_a_label_is_a_level_and_the_only_one() -> None:

@@ -1,7 +1,9 @@
 """Searches: what is asked, tried again, refused and told; trials are real where a formula will not do."""
 
+import os
 import re
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +23,7 @@ from lib.config.tune import TuneSettings, load_tuning
 from lib.errors import UserError
 from lib.report import search_page
 from lib.report.search_page import Searched
-from lib.studies import search_storage, space, trial_task
+from lib.studies import cores, search_storage, space, trial_task
 from lib.studies.best import best_yaml
 from lib.studies.finals import decide
 from lib.studies.past import best_points
@@ -56,8 +58,9 @@ def scored(value: float) -> Outcome:
     return Outcome("complete", score=1 - abs(value - 0.1), epochs=4, best_epoch=3, parameters=10, rows_per_second=9.0)
 
 
-def unused(_config: Config) -> Artefact:
-    raise AssertionError("a formula learns from no shards")
+def unused(config: Config) -> Artefact:
+    """A formula learns from none, but a study asks what they hold."""
+    return month.artefacts(config.storage.warehouse, train=1, validation=1)
 
 
 @contextmanager
@@ -66,7 +69,8 @@ def searching(
     shards: space.ShardsOf = unused, told: Callable[[FrozenTrial], None] = lambda _trial: None,
 ) -> Iterator[Search]:  # fmt: skip
     with opened(settings.storage, folder / "state", name) as memory, proxy(memory, "127.0.0.1") as port:
-        yield kind(spark, settings, [], memory, name, ("127.0.0.1", port), shards, told)
+        trials = space.changed(settings, {})
+        yield kind(spark, settings, [], trials, memory, name, ("127.0.0.1", port), shards, told)
 
 
 @pytest.mark.parametrize(
@@ -97,12 +101,27 @@ def test_a_tuning_file_that_cannot_be_is_refused(tmp_path: Path, changes: dict[s
         ({"space": {"train.optimizer": {"choice": ["adam", "newton"]}}}, "train.optimizer cannot be searched.*newton"),
         ({"space": {"model.members": {"low": 1, "high": 2}}}, "model.members is set by the search itself"),
         ({"fixed": {"train.learning_rate": 1}}, "train.learning_rate is in space and in fixed"),
+        ({"fixed": {"train.speed": 1}}, r"train\.speed is not a known key"),
     ],
 )
 def test_a_space_that_the_configuration_lacks_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     settings = described(tmp_path, **changes)
     with pytest.raises(UserError, match=words):
         space.check(settings)
+
+
+def test_the_command_line_wins_over_what_is_fixed_and_may_not_set_what_is_varied(tmp_path: Path) -> None:
+    settings = described(tmp_path, fixed={"train.epochs": 3})
+    assert space.changed(settings, {}, ["train.epochs=7"]).train.epochs == 7
+    with pytest.raises(UserError, match=r"--set train\.learning_rate: the search varies it"):
+        space.check(settings, ["train.learning_rate=0.1"])
+
+
+def test_a_point_of_last_month_keeps_only_what_the_space_has(tmp_path: Path) -> None:
+    settings = described(tmp_path, space={"model.fcl_dim": {"low": 8, "high": 32, "step": 8}, **RATE})
+    point = {"model.fcl_dim": 16, "train.learning_rate": 0.01, "train.batch_size": 8}
+    assert space.within(point, settings.space) == {"model.fcl_dim": 16, "train.learning_rate": 0.01}
+    assert space.within({"model.fcl_dim": 12, "train.learning_rate": 5.0}, settings.space) == {}
 
 
 def test_a_key_is_drawn_only_where_its_condition_holds(tmp_path: Path) -> None:
@@ -209,10 +228,11 @@ def test_another_space_is_another_study(spark: SparkSession, tmp_path: Path) -> 
     with searching(spark, tmp_path, described(tmp_path, budget={"trials": 1})) as search:
         search.run()
     wider = described(tmp_path, space={"train.learning_rate": {"low": 0.001, "high": 2.0}})
-    with (
-        searching(spark, tmp_path, wider) as search,
-        pytest.raises(UserError, match="begun with another space or base"),
-    ):
+    refused = pytest.raises(UserError, match="begun with another space, base configuration or shards")
+    with searching(spark, tmp_path, wider) as search, refused:
+        search.run()
+    made = month.artefacts(str(tmp_path / "other"), train=2, validation=1)
+    with searching(spark, tmp_path, described(tmp_path), shards=kept(made)) as search, refused:
         search.run()
 
 
@@ -246,6 +266,8 @@ def test_a_password_comes_from_the_environment_and_is_not_told(tmp_path: Path, m
         pass
     assert "s3cret" not in str(refused.value)
     monkeypatch.delenv("CATMATCH_TUNE_STORAGE")
+    with pytest.raises(UserError, match="SQLite without a file"), opened("sqlite:///:memory:", tmp_path, "toy"):
+        pass
     with pytest.raises(UserError, match="storage is no SQLAlchemy URL") as refused, opened("s3cret", tmp_path, "toy"):
         pass
     assert "s3cret" not in str(refused.value)
@@ -413,6 +435,22 @@ def test_a_process_that_dies_says_how(tmp_path: Path) -> None:
     outcome = Outcome.of_line(line)
     assert outcome.state == "failed"
     assert re.search("its process (ended with status|was ended by)|MemoryError|out of memory", outcome.reason)
+
+
+def test_cores_are_taken_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before, held = os.sched_getaffinity(0), []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 7})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: held.append(sorted(cores)))
+    first = cores.take(2)
+    # One is left, which two do not fit on.
+    assert (len(first), cores.take(2), len(cores.take(1)), cores.take(3)) == (2, [], 1, [])
+    for lock in first:
+        lock.close()
+    assert len(cores.take(2)) == 2
+    assert held[0] == [3, 5]
+    monkeypatch.undo()
+    assert os.sched_getaffinity(0) == before
 
 
 def test_works_side_by_side_end_when_one_raises(spark: SparkSession, tmp_path: Path) -> None:

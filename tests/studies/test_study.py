@@ -1,5 +1,6 @@
 """Studies: the grid, what is done once only, what is kept, and files that are refused."""
 
+import datetime
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -123,7 +124,18 @@ def refuse(_: Trial) -> dict[str, float]:
         ({"folds": [5]}, "folds"),
         ({"axes": {"train.epochs": list(range(501))}}, "has 1002 trials"),
         ({"task": "dance"}, "task"),
-        ({"axes": {"model": {"real": {"folds": 3}}}}, r"folds is 3; give a list"),
+        (
+            {"axes": {"model": {"real": {"folds": 3}}}},
+            "model real: folds = 3: Input should be a valid list",
+        ),
+        ({"axes": {"later": [-1]}, "task": "months"}, "later -1: later = -1"),
+        ({"axes": {"later": [1.5]}, "task": "months"}, r"later = 1\.5"),
+        ({"axes": {"model": {"a": {"until": "2021-5"}}}, "task": "months"}, "until = '2021-5'"),
+        ({"axes": {"model": {"a": {"retrained": "false"}}}, "task": "months"}, "retrained = 'false'"),
+        ({"axes": {"later": [1]}}, "later is for task months, and this study's is pictures"),
+        ({"axes": {f"a{number}": list(range(60)) for number in range(6)}}, "trials; give each axis a value"),
+        ({"seeds": [1, 1]}, "seeds .* holds one twice"),
+        ({"axes": {"train.epochs": [datetime.date(2021, 5, 1)]}}, "is no text, number, list or mapping"),
         ({"figure": {"y": "beauty"}}, "figure.y 'beauty' is none of its columns"),
         ({"unknown": 1}, "unknown"),
         ({"expected": {"gain": {"of": 0.4, "over": 0.3, "least": 0.1}}}, "names 0.3, which is no value of train.learn"),
@@ -132,6 +144,31 @@ def refuse(_: Trial) -> dict[str, float]:
 def test_mistakes_are_named(tmp_path: Path, base: Path, change: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         loaded(tmp_path, described(base, **change))
+
+
+def test_a_column_that_nobody_measures_is_named_and_one_that_came_later_is_measured(tmp_path: Path, base: Path) -> None:
+    measured: list[float] = []
+
+    def work(trial: Trial) -> dict[str, float | None]:
+        measured.append(trial.config.train.learning_rate)
+        return {"accuracy": 0.5, "seconds": None}
+
+    wrong = loaded(tmp_path, described(base, columns={"acuracy": {"words": "a"}}, figure={"y": "acuracy"}))
+    with pytest.raises(UserError, match="no trial measures 'acuracy'; a column may be one of accuracy, seconds"):
+        studies.run(wrong, work, tmp_path / "kept")
+    one = loaded(tmp_path, described(base, columns={"accuracy": {"words": "a"}}, seeds=[1]))
+    studies.run(one, lambda _: {"accuracy": 0.5}, tmp_path / "kept")
+    two = loaded(tmp_path, described(base, seeds=[1]))
+    measured.clear()
+    studies.run(two, work, tmp_path / "kept")
+    assert len(measured) == 3
+    studies.run(two, refuse, tmp_path / "kept")
+
+
+def test_what_an_axis_sets_cannot_be_set_besides(tmp_path: Path, base: Path) -> None:
+    study = loaded(tmp_path, described(base))
+    with pytest.raises(UserError, match=r"--set train\.learning_rate: study rates sets that itself"):
+        studies.run(study, refuse, tmp_path / "kept", ["train.learning_rate=0.3"])
 
 
 def test_an_axis_that_is_no_setting_is_named(tmp_path: Path, base: Path) -> None:

@@ -17,7 +17,7 @@ from lib.model.build import networks
 from lib.training import loop
 from lib.training.checkpoint import CheckpointFolder
 from lib.training.feed import MemoryFeed
-from lib.training.injected_noise import NoisyFeed, WrongLabels
+from lib.training.injected_noise import NoisyFeed, WrongLabels, check_siblings
 from lib.training.loop import Training
 from lib.training.noisy_labels import GeneralizedCrossEntropy, estimated_rate
 from lib.training.prediction_history import NONE, PredictionHistory, most_frequent, refurbished_rows
@@ -148,6 +148,24 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str
 def test_a_training_that_would_never_refurbish_is_refused() -> None:
     with pytest.raises(ValidationError, match="warmup_epochs 3 leaves no epoch of epochs 3"):
         TrainSettings(epochs=3, noise=NoiseSettings(method="selfie", warmup_epochs=3))
+    with pytest.raises(ValidationError, match=r"patience 1 may end the training within noise\.warmup_epochs 2"):
+        TrainSettings(epochs=5, patience=1, noise=NoiseSettings(method="selfie", warmup_epochs=2))
+
+
+def test_without_validation_the_rate_has_to_be_said() -> None:
+    noise = NoiseSettings(method="selfie", warmup_epochs=1, history=1)
+    rows = {"train": toy.rows(64, 1), "validation": toy.rows(0, 2)}
+    rows["train"]["row_id"], rows["validation"]["row_id"] = np.arange(64), np.arange(0)
+    with pytest.raises(UserError, match=r"there are no validation rows, so .* cannot be estimated"):
+        loop.fit(training(noise), MemoryFeed(rows, 64))
+
+
+def test_siblings_need_a_tree() -> None:
+    noise = InjectedNoise(share=0.4, kind="sibling")
+    check_siblings(noise, [["a", "b"], ["a", "c"], ["d", "e"]])
+    for paths in ([["a"], ["b"]], [["a", "b"], ["c", "d"]]):
+        with pytest.raises(UserError, match="no category of the month has a parent and a sibling"):
+            check_siblings(noise, paths)
 
 
 def test_more_classes_than_two_bytes_tell_apart_are_refused() -> None:
@@ -284,4 +302,8 @@ def test_the_share_of_wrong_labels_is_estimated_from_confident_answers() -> None
     given = np.where(random.random(4000) < 0.3, (truth + random.integers(1, 5, 4000)) % 5, truth)
     logits = 4.0 * np.eye(5)[truth] + random.normal(size=(4000, 5))
     assert estimated_rate(logits, given) == pytest.approx(0.3, abs=0.03)
-    assert estimated_rate(logits, np.full(4000, -1)) == 0.0
+    for labels in (np.full(4000, -1), np.full(4000, 2)):
+        with pytest.raises(UserError, match=r"fewer than two categories, so .* say it: train\.noise\.rate"):
+            estimated_rate(logits, labels)
+    with pytest.raises(UserError, match="all 2 validation rows seem to have a wrong label"):
+        estimated_rate(np.array([[9.0, 0.0], [0.0, 9.0]]), np.array([1, 0]))
