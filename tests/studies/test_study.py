@@ -102,7 +102,7 @@ def test_settings_may_say_what_is_no_key_of_the_configuration(tmp_path: Path, ba
 
     def work(trial: Trial) -> dict[str, float]:
         asked.append((trial.place["model"], trial.config.text.fold, trial.later))
-        return {"accuracy": 0.5}
+        return {"accuracy": 0.5, "seconds": 1.0}
 
     points = studies.run(study, work, tmp_path / "kept")
     # A fold's months one after the other, as they share the fold's model.
