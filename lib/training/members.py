@@ -110,6 +110,8 @@ class Work:
 
     def labels(self, feed: Feed, split: str) -> LabelMethod:
         """The method that the settings name, for the rows of the split."""
+        # Before the method's variables: once TensorFlow has begun to compute, it takes no other workers in.
+        make_strategy(self.settings.replicas, self.cluster)
         noise, smoothing = self.settings.noise, self.settings.label_smoothing
         if noise.method == "selfie":
             return Selfie(noise, smoothing, self.architecture.classes, feed.ranges(split), self.cluster.worker)
@@ -190,8 +192,6 @@ def _member(work: Work, epochs: list[Epoch], refitted: list[Epoch], labels: Labe
 def fit(work: Work, seed: int) -> Fitted:
     """One network on train with validation; with the restarts that the labels' method asks for, the last counts."""
     feed, noise = work.feed(seed), work.settings.noise
-    # Before the labels' variables: once TensorFlow has begun to compute, it takes no other workers in.
-    make_strategy(work.settings.replicas, work.cluster)
     labels = work.labels(feed, TRAIN)
     for number in range(1 + (noise.restarts if noise.method == "selfie" else 0)):
         name = f"fit-{seed}" + (f"-restart-{number}" if number else "")
