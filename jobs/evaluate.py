@@ -12,7 +12,7 @@ from lib.errors import UserError
 from lib.manifest import Manifest, Outcome, Stage, run_stage
 from schemas.metrics import METRICS
 
-STAGE = Stage("evaluate", revision=5, config_keys=("evaluate", "routing"))
+STAGE = Stage("evaluate", revision=6, config_keys=("evaluate", "routing"))
 
 
 def run(spark: SparkSession, config: Config, month: str, force: bool = False) -> Manifest:

@@ -181,7 +181,7 @@ def shot_figures(seen: Predictions, train_rows: NDArray[np.int64], rounds: int) 
     Liu et al.: Large-scale long-tailed recognition in an open world (CVPR 2019), who call them shots.
 
     Args:
-        train_rows: of each label [classes], as they were delivered: before any cap.
+        train_rows: of each label [classes], as the model was learnt from them.
     """
     shots = np.append(train_rows, -1)[seen.label]
     found = []

@@ -26,6 +26,7 @@ from scipy.special import log_softmax
 from lib.artefact import Artefact
 from lib.errors import UserError
 from lib.model.architecture import MAIN_HEAD
+from lib.shards.build import split_files
 from lib.text.split import group_key
 from lib.training.feed import TRAIN, Feed, FeedOver
 from lib.training.members import Work, train
@@ -85,8 +86,7 @@ def folds(rows: DataFrame, tokens: DataFrame, total: int, count: int) -> NDArray
 
 def rows(spark: SparkSession, shards: Artefact) -> DataFrame:
     """row_id, product_id and label of the train rows."""
-    files = sorted(name for name in shards.files if name.startswith(f"{TRAIN}/"))
-    return spark.read.parquet(*(str(shards.path(name)) for name in files)).select("row_id", "product_id", "label")
+    return spark.read.parquet(*split_files(shards, TRAIN)).select("row_id", "product_id", "label")
 
 
 def audit(work: Work, folds: NDArray[np.uint8], place: Path) -> dict[str, int]:

@@ -25,7 +25,7 @@ from lib.manifest import Outcome
 from lib.model.saved import describe
 from lib.scoring import pictures, recorded, thresholds
 from lib.scoring.predictor import check_same_tokens, shared_predictor
-from lib.shards.sources import distribution_of
+from lib.shards.build import split_files
 from schemas.metrics import METRICS
 from schemas.taxonomy import TAXONOMY
 from schemas.tokens import TOKENS
@@ -148,11 +148,12 @@ class MonthEvaluation:
         return found
 
     def _train_rows(self) -> NDArray[np.int64]:
-        """Of each of the model's labels, the train rows that were delivered in its window [classes]."""
-        made = distribution_of(self.warehouse, self.month, self.shards.facts["months"])
-        table = pq.read_table(made.path("categories.parquet"), columns=["cat_id", "before"])
-        rows = dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        return np.array([rows.get(cat_id, 0) for cat_id in self.predictor.cat_ids], np.int64)
+        """Of each of the model's labels, the train rows that it was learnt from [classes]."""
+        rows = np.zeros(self.hierarchy.classes, np.int64)
+        for place in split_files(self.shards, "train"):
+            labels = pq.read_table(place, columns=["label"]).column("label").to_numpy()
+            rows += np.bincount(labels, minlength=len(rows))
+        return rows
 
     def _learn_thresholds(self, seen: Predictions) -> None:
         """Keep from which confidence on the model's answers may go unseen."""

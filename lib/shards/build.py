@@ -95,6 +95,11 @@ def build(
     return counts
 
 
+def split_files(made: Artefact, split: str) -> list[str]:
+    """The split's Parquet files, in order; none where it has no rows."""
+    return [str(made.path(name)) for name in sorted(made.files) if name.startswith(f"{split}/")]
+
+
 def counts_of(made: Artefact) -> dict[str, int]:
     """Where the window's rows went, as the artefact's maker counted them."""
     return {str(name): int(rows) for name, rows in made.facts["exits"].items()}
