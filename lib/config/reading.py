@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from lib.errors import UserError
 
+Made = TypeVar("Made", bound=BaseModel)
 # An impossible day is a ValueError; brackets or aliases without end are a RecursionError.
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
@@ -45,6 +46,24 @@ def read_mapping(place: Path, what: str, example: str) -> dict[Any, Any]:
     if not isinstance(record, dict):
         raise UserError(f"{what} {place} must be a mapping, such as {example}")
     return record
+
+
+def read_settings(place: Path, what: str, example: str, kind: type[Made]) -> Made:
+    """The settings that a YAML file holds, named after it unless they say otherwise.
+
+    Args:
+        what: the file's kind, for what is said of it, such as 'study'.
+        example: a file that is right.
+        kind: has a field `name`.
+
+    Raises:
+        UserError: the file is missing or no mapping, or a key or value is not accepted.
+    """
+    record = read_mapping(place, what, example)
+    try:
+        return kind.model_validate({"name": place.stem, **record})
+    except ValidationError as error:
+        raise UserError(f"{what} {place}: {sentence(error, kind)}") from None
 
 
 def sentence(error: ValidationError, root: type[BaseModel], whole: str = "the file") -> str:

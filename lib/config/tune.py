@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lib.config.base import Count, Positive, Settings, Text
-from lib.config.reading import read_mapping, sentence
-from lib.errors import UserError
+from lib.config.reading import read_settings
 
 Number = int | float
 EXAMPLE = "conf/tune.yaml"
@@ -133,9 +132,4 @@ def load_tuning(path: Path | str) -> TuneSettings:
     Raises:
         UserError: it is missing, no YAML, or a key or value is not accepted.
     """
-    place = Path(path)
-    record = read_mapping(place, "tuning file", EXAMPLE)
-    try:
-        return TuneSettings.model_validate({"name": place.stem, **record})
-    except ValidationError as error:
-        raise UserError(f"{place}: {sentence(error, TuneSettings)}") from None
+    return read_settings(Path(path), "tuning file", EXAMPLE, TuneSettings)

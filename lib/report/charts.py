@@ -7,6 +7,7 @@ Every text goes through `escape`: labels may be product or category names, which
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from markupsafe import Markup, escape
 
@@ -123,6 +124,11 @@ def sparkline(points: Sequence[Point], description: str) -> Markup:
         '<svg class="interval" viewBox="0 0 160 16" role="img" aria-label="{}">'
         '<polyline class="series c0" points="{}"/></svg>'
     ).format(description, places)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether `number` is for it: true and false are words."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def number(value: float | int) -> str:
@@ -242,7 +248,7 @@ def _inside(scale: _Scale) -> list[float]:
 def _line(index: int, one: Series, across: _Scale, up: _Scale) -> Markup:
     places = [(across(a), up(b)) for a, b in one.points]
     path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
-    kind = f"series c{index % COLOURS}{' dashed' if one.dashed else ''}"
+    kind = f"series {_look(index, one)}"
     line = Markup('<polyline class="{}" points="{}"/>').format(kind, path) if one.line else Markup("")
     if not (one.dots or len(places) == 1):
         return line
@@ -255,11 +261,14 @@ def _line(index: int, one: Series, across: _Scale, up: _Scale) -> Markup:
     return Markup("").join([line, *dots])
 
 
+def _look(index: int, one: Series) -> str:
+    """Classes of a line's colour and stroke."""
+    return f"c{index % COLOURS}{' dashed' if one.dashed else ''}"
+
+
 def _legend(drawn: Sequence[Series]) -> Markup:
     items = [
-        Markup('<span><i class="c{}{}"></i>{}</span>').format(
-            index % COLOURS, " dashed" if one.dashed else "", escape(one.name)
-        )
+        Markup('<span><i class="{}"></i>{}</span>').format(_look(index, one), escape(one.name))
         for index, one in enumerate(drawn)
     ]
     return Markup('<figcaption class="legend">{}</figcaption>').format(Markup("").join(items))
@@ -270,7 +279,7 @@ def _drawn_legend(drawn: Sequence[Series]) -> Markup:
     items = []
     for index, one in enumerate(drawn):
         middle = HEIGHT + LEGEND_LINE * index + LEGEND_LINE // 2
-        kind = f"series c{index % COLOURS}{' dashed' if one.dashed else ''}"
+        kind = f"series {_look(index, one)}"
         mark = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
             kind, LEFT, LEFT + 24, middle, middle
         )

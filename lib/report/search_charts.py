@@ -9,17 +9,13 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial, TrialState
 
 from lib.config.tune import Parameter
-from lib.report.charts import Axis, Point, Series, line_chart, number
+from lib.report.charts import Axis, Point, Series, is_number, line_chart, number
+from lib.studies.search import best_trials, scored
 
 SCORE = "validation accuracy"
 WIDTH, HEIGHT, SIDE, TOP, BOTTOM = 1000, 300, 60, 46, 34
 # Lines of so many best trials stand out.
 BEST = 5
-
-
-def scored(trials: Sequence[FrozenTrial], state: TrialState) -> list[FrozenTrial]:
-    """The trials of a state that have a value."""
-    return [one for one in trials if one.state == state and one.value is not None]
 
 
 def history(trials: Sequence[FrozenTrial]) -> Markup:
@@ -57,7 +53,7 @@ def parallel(trials: Sequence[FrozenTrial], space: Mapping[str, Parameter]) -> M
 
     A key that a trial did without is left out of its line.
     """
-    complete = sorted(scored(trials, TrialState.COMPLETE), key=lambda one: one.value or 0.0)
+    complete = best_trials(trials, len(trials))
     if len(complete) < 2:
         return Markup("")
     axes = [
@@ -66,7 +62,7 @@ def parallel(trials: Sequence[FrozenTrial], space: Mapping[str, Parameter]) -> M
     axes.append(_Upright(SCORE, [one.value for one in complete], log=False))
     step = (WIDTH - 2 * SIDE) / (len(axes) - 1)
     lines = []
-    for rank, one in enumerate(reversed(complete)):
+    for rank, one in enumerate(complete):
         values = {**one.params, SCORE: one.value}
         places = [
             f"{SIDE + place * step:.1f},{axis(values[axis.key]):.1f}"
@@ -92,7 +88,7 @@ class _Upright:
 
     def __init__(self, key: str, values: Sequence[Any], log: bool) -> None:
         self.key, self.log = key, log
-        self.words = [] if all(_is_number(value) for value in values) else sorted(set(map(str, values)))
+        self.words = [] if all(is_number(value) for value in values) else sorted(set(map(str, values)))
         numbers = [] if self.words else [float(value) for value in values]
         self.low, self.high = (min(numbers), max(numbers)) if numbers else (0.0, max(len(self.words) - 1.0, 1.0))
 
@@ -118,10 +114,6 @@ class _Upright:
             Markup('<text x="{:.1f}" y="{:.1f}">{}</text>').format(across + 4, up + 12, word) for word, up in ticks
         ]
         return Markup("").join([line, name, *texts])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _slice(trials: Sequence[FrozenTrial], key: str, parameter: Parameter) -> Markup:

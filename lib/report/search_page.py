@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from lib.artefact import write_whole
 from lib.config.tune import Parameter, TuneSettings
 from lib.report import search_charts
-from lib.report.charts import number
+from lib.report.charts import is_number, number
 from lib.report.page import fill
 from lib.studies.finals import Finals
 from lib.studies.search import FROM, REASON, RETRIES, best_trials
@@ -26,7 +26,7 @@ class Searched:
         name: of the study.
         trials: all of them.
         weights: of each key, the most important first.
-        finals: None before there are any.
+        finals: who won, and against what.
         best: file of the best configuration, as the page shows it.
     """
 
@@ -89,4 +89,4 @@ def _row(trial: FrozenTrial, space: dict[str, Parameter]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return number(value) if is_number(value) else str(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.artefact import write_whole
-from lib.report.charts import COLOURS, Axis, Series, line_chart, lone_chart, number
+from lib.report.charts import COLOURS, Axis, Series, is_number, line_chart, lone_chart, number
 from lib.report.page import fill
 from lib.studies.study import Column, Point, Study, correlation, unmet
 
@@ -49,7 +49,7 @@ def drawn(study: Study, points: Sequence[Point]) -> Drawn:
     """What is drawn over the first axis, a line for each point of the others; its axes; what it shows in words."""
     axis, *others = study.axes
     values = list(study.axes[axis])
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    numeric = all(is_number(value) for value in values)
     lines: dict[str, list[tuple[float, float]]] = {}
     for point in points:
         mean = point.mean(study.figure.y)

@@ -298,10 +298,14 @@ def interrupted(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get(REASON) == INTERRUPTED)
 
 
+def scored(trials: Sequence[FrozenTrial], state: TrialState) -> list[FrozenTrial]:
+    """The trials of a state that have a value."""
+    return [one for one in trials if one.state == state and one.value is not None]
+
+
 def best_trials(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
     """The best that were trained to their end, best first; of equals the earliest."""
-    complete = [one for one in trials if one.state == TrialState.COMPLETE and one.value is not None]
-    return sorted(complete, key=lambda one: (-(one.value or 0.0), one.number))[:count]
+    return sorted(scored(trials, TrialState.COMPLETE), key=lambda one: (-(one.value or 0.0), one.number))[:count]
 
 
 def commonest_reason(trials: Sequence[FrozenTrial]) -> tuple[str, int] | None:

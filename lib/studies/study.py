@@ -24,7 +24,7 @@ from lib import months
 from lib.artefact import write_whole
 from lib.config import Config, Month
 from lib.config.base import Count, Fold, Settings, Text
-from lib.config.reading import read_mapping, sentence
+from lib.config.reading import read_settings, sentence
 from lib.errors import UserError
 from lib.manifest import code_version
 
@@ -65,7 +65,7 @@ class Expected(Settings):
     gain: Gain | None = None
 
 
-# Name -> dotted keys and their values; of Settings that a trial has beside its configuration, those of OWN.
+# Name -> dotted keys and their values, of the configuration and of Own.
 Named = dict[Text, dict[Text, Any]]
 
 
@@ -204,11 +204,7 @@ def load(path: Path | str) -> Study:
         UserError: it is missing, no YAML, or a key or value is not accepted.
     """
     place = Path(path)
-    record = read_mapping(place, "study", EXAMPLE)
-    try:
-        study = Study.model_validate({"name": place.stem, **record})
-    except ValidationError as error:
-        raise UserError(f"study {place}: {sentence(error, Study)}") from None
+    study = read_settings(place, "study", EXAMPLE, Study)
     if study.figure.y not in study.columns:
         raise UserError(f"study {place}: figure.y {study.figure.y!r} is none of its columns")
     gain, axis = study.expected.gain, next(iter(study.axes))

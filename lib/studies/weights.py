@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import kruskal, spearmanr
 
 from lib.config.tune import Parameter
+from lib.studies.search import scored
 
 # Below so many trials neither importance nor correlation means anything.
 LEAST = 4
@@ -37,7 +38,7 @@ class Weight:
 
 def weights(study: optuna.Study, space: Mapping[str, Parameter]) -> list[Weight]:
     """Of each key, over the trials that were trained to their end; the most important first."""
-    complete = [one for one in study.get_trials(deepcopy=False) if one.state == TrialState.COMPLETE]
+    complete = scored(study.get_trials(deepcopy=False), TrialState.COMPLETE)
     shares = _importances(study, complete)
     for key in space:
         having = [one for one in complete if key in one.params]

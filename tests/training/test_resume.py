@@ -163,7 +163,8 @@ def test_another_number_of_workers_goes_on_at_the_epochs_edge(
 def test_refurbished_labels_outlive_a_kill_and_a_lost_worker(
     shards: Path, tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    steps = 25
+    # Of an epoch with two workers: one of them has files of 120 rows, four a step.
+    steps = 30
     calm = said(watched(shards, tmp_path / "calm", **SELFIE), 2)
     # Killed in the second epoch, whose steps learn from refurbished labels.
     first = said(watched(shards, tmp_path / "killed", **SELFIE), 2, killed_after=steps + 18)
