@@ -114,8 +114,14 @@ class Search:
                 raise
 
     def _unless_stopped(self, work: Callable[[], None]) -> None:
-        if not self._stopped.is_set():
+        if self._stopped.is_set():
+            return
+        try:
             work()
+        except BaseException:
+            # At once, before this slot takes another.
+            self._stopped.set()
+            raise
 
     def _spark_has_ended(self) -> bool:
         context: Any = self.spark.sparkContext._jsc
