@@ -461,9 +461,12 @@ def test_works_side_by_side_end_when_one_raises(spark: SparkSession, tmp_path: P
         begun.wait()
         raise UserError("no more")
 
-    with (
-        searching(spark, tmp_path, described(tmp_path, parallel=2)) as search,
-        pytest.raises(UserError, match="no more"),
-    ):
-        search.in_slots([raising, begun.wait, *[lambda: later.append(1)] * 5])  # type: ignore[list-item]
-    assert len(later) <= 1
+    with searching(spark, tmp_path, described(tmp_path, parallel=2)) as search:
+
+        def beside() -> None:
+            begun.wait()
+            assert search._stopped.wait(30)
+
+        with pytest.raises(UserError, match="no more"):
+            search.in_slots([raising, beside, *[lambda: later.append(1)] * 5])
+    assert later == []
