@@ -60,7 +60,7 @@ def run(given: Namespace) -> None:
         page = search_page.store(searched, base.storage.reports, manifest.code_version())
     output = Path(given.output or page.with_suffix(".yaml"))
     write_whole(output, best)
-    LOG.info("search %s: trial %s is best; %s, %s", name, finals.winner.number, page, output)
+    LOG.info("search %s: trial %s is best; %s, %s", name, finals.winner.name, page, output)
 
 
 def shards_of(spark: SparkSession, month: str) -> "space.ShardsOf":

@@ -6,7 +6,7 @@ from lib import config as configuration
 from lib.config import Config
 from lib.config.tune import TuneSettings
 from lib.studies import space
-from lib.studies.finals import Finals
+from lib.studies.finals import BASE, DEFAULT, Finals
 
 
 def best_yaml(settings: TuneSettings, overrides: list[str], trials: Config, study: str, finals: Finals) -> str:
@@ -25,8 +25,10 @@ def best_yaml(settings: TuneSettings, overrides: list[str], trials: Config, stud
         # A model of other tables than the month's is no candidate of the month's registry.
         record["storage"] = trials.storage.model_dump(mode="json")
         record["registry"] = {"name": trials.registry.name}
-    seeds, base = ", ".join(map(str, settings.seeds)), finals.base.mean
-    said = f"# Trial {winner.number} of study {study}: validation accuracy {winner.mean:.4f} from seeds {seeds}"
-    beside = "" if base is None else f",\n# where {settings.base} with what all trials set alike comes to {base:.4f}"
+    seeds = ", ".join(map(str, settings.seeds))
+    said = f"# Trial {winner.name} of study {study}: validation accuracy {winner.mean:.4f} from seeds {seeds}"
+    whose = {BASE: f"{settings.base} with what all trials set alike", DEFAULT: f"{settings.base} as it is"}
+    means = [(whose[one.name], one.mean) for one in finals.rivals if one.mean is not None]
+    beside = "".join(f",\n# where {rival} comes to {mean:.4f}" for rival, mean in means)
     dumped = yaml.safe_dump(record, allow_unicode=True, sort_keys=False)
     return f"{said}{beside};\n# each one network, without refit.\n{dumped}"

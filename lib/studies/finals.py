@@ -1,4 +1,4 @@
-"""The end of a search: the best few are trained again from other seeds, and the winner meets the base on test rows.
+"""The end of a search: the best few are trained again from other seeds, and the winner meets its rivals on test rows.
 
 The best of many trials is partly the luckiest: only what holds from several seeds is called best. The test rows are
 looked at once for each winner, in the end.
@@ -6,13 +6,14 @@ looked at once for each winner, in the end.
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lib.config import Config
 from lib.errors import UserError
 from lib.evaluation.bootstrap import paired_difference
 from lib.studies import space
@@ -21,19 +22,21 @@ from lib.studies.trial import Outcome
 
 LOG = logging.getLogger(__name__)
 TEST = "test"
+# Rivals of the winner: what all trials begin with, and the base configuration's own model.
+BASE, DEFAULT = "base", "default"
 
 
 @dataclass(frozen=True)
 class Finalist:
-    """A point that was trained from several seeds.
+    """What was trained from several seeds, as trials are: one network, without refit.
 
     Attributes:
-        number: of the trial; None for the base configuration, trained as trials are: one network, without refit.
+        name: number of the trial; of a rival, BASE or DEFAULT.
         point: its values.
         scores: validation accuracy by seed; None where a training failed.
     """
 
-    number: int | None
+    name: str
     point: dict[str, Any]
     scores: list[float | None]
 
@@ -46,16 +49,16 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Winner against base on the same test rows, each row's result the mean over the seeds.
+    """Winner against a rival on the same test rows, each row's result the mean over the seeds.
 
     Attributes:
-        winner, base: accuracy.
-        difference, low, high: winner - base, with its 95 % paired bootstrap interval.
+        winner, rival: accuracy.
+        difference, low, high: winner - rival, with its 95 % paired bootstrap interval.
         rows: of the test split.
     """
 
     winner: float
-    base: float
+    rival: float
     difference: float
     low: float
     high: float
@@ -68,14 +71,14 @@ class Finals:
 
     Attributes:
         finalists: best first.
-        base: the configuration that trials changed.
-        verdict: of the first of them; None where `why_not` says why.
-        why_not: empty where there is a verdict.
+        rivals: what all trials begin with, and where that differs from it, the base configuration's own model.
+        verdicts: of the first finalist, by rival; empty where `why_not` says why.
+        why_not: empty where there are verdicts.
     """
 
     finalists: list[Finalist]
-    base: Finalist
-    verdict: Verdict | None
+    rivals: list[Finalist]
+    verdicts: dict[str, Verdict]
     why_not: str = ""
 
     @property
@@ -85,85 +88,93 @@ class Finals:
 
 
 def decide(search: Search) -> Finals:
-    """Train finalists and base; what an earlier run has trained is not trained again.
+    """Train finalists and rivals; what an earlier run has trained is not trained again.
 
     Raises:
         UserError: the storage is gone, or no finalist could be trained from every seed.
     """
     with search.memory.in_use():
-        named: list[tuple[int | None, dict[str, Any]]] = [
-            (one.number, dict(one.params))
-            for one in best_trials(search.study.get_trials(deepcopy=False), search.settings.finalists)
-        ]
-        named.append((None, {}))
+        best = best_trials(search.study.get_trials(deepcopy=False), search.settings.finalists)
+        points = {str(one.number): dict(one.params) for one in best}
+        rivals = [BASE] if search.default(search.settings.seed) is None else [BASE, DEFAULT]
         seeds = search.settings.seeds
-        search.in_slots([partial(_score, search, number, point, seed) for number, point in named for seed in seeds])
-        *finalists, base = [_finalist(search, number, point) for number, point in named]
+        named = [*points, *rivals]
+        search.in_slots([partial(_score, search, name, points.get(name, {}), seed) for name in named for seed in seeds])
+        finalists = [_finalist(search, name, point) for name, point in points.items()]
         steady = sorted((one for one in finalists if one.mean is not None), key=lambda one: -(one.mean or 0.0))
         if not steady:
             raise UserError(f"study {search.name}: no finalist could be trained from each of the seeds {seeds}")
-        verdict, why_not = _verdict(search, steady[0])
-        return Finals(steady, base, verdict, why_not)
+        beside = [_finalist(search, name, {}) for name in rivals]
+        verdicts, why_not = _verdicts(search, steady[0], beside)
+        return Finals(steady, beside, verdicts, why_not)
 
 
-def _score(search: Search, number: int | None, point: dict[str, Any], seed: int) -> None:
-    name = _name(number, seed)
+def _score(search: Search, name: str, point: dict[str, Any], seed: int) -> None:
     search.memory.check()
-    if name not in search.study.user_attrs:
-        outcome = _trained(search, point, seed)
-        whose = "the base" if number is None else f"trial {number}"
+    kept = _kept(name, seed)
+    if kept not in search.study.user_attrs:
+        outcome = search.trained(_config(search, name, point, seed))
+        whose = f"the {name}" if name in (BASE, DEFAULT) else f"trial {name}"
         LOG.info("%s from seed %d: %s", whose, seed, outcome.reason or f"validation accuracy {outcome.score:.4f}")
         if outcome.score is not None:
-            search.study.set_user_attr(name, outcome.score)
+            search.study.set_user_attr(kept, outcome.score)
 
 
-def _trained(search: Search, point: dict[str, Any], seed: int, split: str | None = None) -> Outcome:
-    return search.trained(search.config(point, seed), split=split)
+def _config(search: Search, name: str, point: dict[str, Any], seed: int) -> Config:
+    default = search.default(seed) if name == DEFAULT else None
+    return search.config(point, seed) if default is None else default
 
 
-def _finalist(search: Search, number: int | None, point: dict[str, Any]) -> Finalist:
+def _finalist(search: Search, name: str, point: dict[str, Any]) -> Finalist:
     kept = search.study.user_attrs
-    return Finalist(number, point, [kept.get(_name(number, seed)) for seed in search.settings.seeds])
+    return Finalist(name, point, [kept.get(_kept(name, seed)) for seed in search.settings.seeds])
 
 
-def _name(number: int | None, seed: int) -> str:
-    return f"final/{'base' if number is None else number}/{seed}"
+def _kept(name: str, seed: int) -> str:
+    return f"final/{name}/{seed}"
 
 
-def _verdict(search: Search, winner: Finalist) -> tuple[Verdict | None, str]:
+def _verdicts(search: Search, winner: Finalist, rivals: list[Finalist]) -> tuple[dict[str, Verdict], str]:
     """The one look at the test rows."""
     if not space.shared_shards(search.settings):
-        return None, "Keys of the space change the shards, so that winner and base have no test rows in common."
-    name = f"verdict/{winner.number}"
-    if name in search.study.user_attrs:
-        return Verdict(**json.loads(search.study.user_attrs[name])), ""
+        return {}, "Keys of the space change the shards, so that winner and base have no test rows in common."
+    kept = f"verdict/{winner.name}"
+    if kept in search.study.user_attrs:
+        known = json.loads(search.study.user_attrs[kept])
+        return {rival: Verdict(**verdict) for rival, verdict in known.items()}, ""
     answers = {}
-    for who, point in (("winner", winner.point), ("base", {})):
-        outcomes = list(_answered(search, point))
-        if failed := [one.reason for one in outcomes if one.reason]:
-            return None, f"The {who} could not be trained again: {failed[0]}"
+    for one in (winner, *rivals):
+        outcomes = _answered(search, one)
+        if failed := [outcome.reason for outcome in outcomes if outcome.reason]:
+            return {}, f"The {'winner' if one is winner else one.name} could not be trained again: {failed[0]}"
         if not outcomes[0].right:
-            return None, "The shards have no test rows."
-        answers[who] = np.array([one.right for one in outcomes])
-    found = paired_difference(answers["winner"], answers["base"])
-    verdict = Verdict(
-        winner=float(answers["winner"].mean()),
-        base=float(answers["base"].mean()),
+            return {}, "The shards have no test rows."
+        answers[one.name] = np.array([outcome.right for outcome in outcomes])
+    verdicts = {one.name: _verdict(answers[winner.name], answers[one.name]) for one in rivals}
+    said = {rival: asdict(verdict) for rival, verdict in verdicts.items()}
+    search.study.set_user_attr(kept, json.dumps(said))
+    return verdicts, ""
+
+
+def _verdict(winner: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Verdict:
+    """Of answers (seeds, rows)."""
+    found = paired_difference(winner, rival)
+    return Verdict(
+        winner=float(winner.mean()),
+        rival=float(rival.mean()),
         difference=found.value,
         low=found.low,
         high=found.high,
-        rows=int(answers["base"].shape[1]),
+        rows=int(rival.shape[1]),
     )
-    search.study.set_user_attr(name, json.dumps(asdict(verdict)))
-    return verdict, ""
 
 
-def _answered(search: Search, point: dict[str, Any]) -> Iterator[Outcome]:
-    """The point from each seed, with its answers on the test rows."""
+def _answered(search: Search, one: Finalist) -> list[Outcome]:
+    """Trained from each seed, with the answers on the test rows."""
     found: dict[int, Outcome] = {}
 
     def train(seed: int) -> None:
-        found[seed] = _trained(search, point, seed, TEST)
+        found[seed] = search.trained(_config(search, one.name, one.point, seed), split=TEST)
 
     search.in_slots([partial(train, seed) for seed in search.settings.seeds])
-    yield from (found[seed] for seed in search.settings.seeds)
+    return [found[seed] for seed in search.settings.seeds]

@@ -133,11 +133,19 @@ class Search:
         Raises:
             UserError: the base configuration refuses a value.
         """
-        changed = space.of_a_trial(space.changed(self.settings, point, self.overrides), seed)
+        return self._placed(space.changed(self.settings, point, self.overrides), seed)
+
+    def default(self, seed: int) -> Config | None:
+        """The configuration that a trial of the base's own model has; None where that is what all trials begin with."""
+        config = space.default(self.settings, self.overrides)
+        return None if config is None else self._placed(config, seed)
+
+    def _placed(self, config: Config, seed: int) -> Config:
         # Executors run elsewhere than where a relative folder is meant from.
         folders = {name: str(Path(place).resolve()) for name, place in self.trials.storage.model_dump().items()}
         storage = self.trials.storage.model_copy(update=folders)
-        return changed.model_copy(update={"storage": storage, "registry": self.trials.registry})
+        trial = space.of_a_trial(config, seed)
+        return trial.model_copy(update={"storage": storage, "registry": self.trials.registry})
 
     def trained(self, config: Config, report: Report | None = None, split: str | None = None) -> Outcome:
         """One training as a Spark task; what becomes of it does not raise.

@@ -38,6 +38,13 @@ def given(settings: TuneSettings, point: Mapping[str, Any], overrides: Sequence[
     return [*fixed, *overrides, *drawn]
 
 
+def default(settings: TuneSettings, overrides: Sequence[str]) -> Config | None:
+    """The base configuration's own model, for the trials' tables and shards; None where the trials begin with it."""
+    alike = given(settings, {}, overrides)
+    of_tables = [one for one in alike if not _of_training(_key(one))]
+    return configuration.load(settings.base, of_tables) if len(of_tables) < len(alike) else None
+
+
 def of_a_trial(config: Config, seed: int) -> Config:
     """The configuration as a trial trains it."""
     model = config.model.model_copy(update={"members": 1})
@@ -52,7 +59,7 @@ def check(settings: TuneSettings, overrides: list[str] | None = None) -> None:
         UserError: a key that the configuration lacks, one that every trial sets alike, or a value that it refuses.
     """
     changed(settings, {}, overrides)
-    set_besides = {one.partition("=")[0].strip() for one in overrides or []}
+    set_besides = set(map(_key, overrides or []))
     for key, parameter in settings.space.items():
         if key in set_besides:
             raise UserError(f"--set {key}: the search varies it; take it out of space, or of the command line")
@@ -74,8 +81,12 @@ def shared_shards(settings: TuneSettings) -> bool:
 
 def own_tables(settings: TuneSettings, overrides: list[str]) -> bool:
     """Whether what is tuned has other tables or shards than the month of the base configuration."""
-    keys = [*settings.space, *settings.fixed, *(override.partition("=")[0] for override in overrides)]
+    keys = [*settings.space, *settings.fixed, *map(_key, overrides)]
     return not all(_of_training(key) for key in keys)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
 
 
 def _of_training(key: str) -> bool:

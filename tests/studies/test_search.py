@@ -316,7 +316,12 @@ def test_the_best_is_a_configuration_that_loads(
         search.run()
         finals = decide(search)
         text = best_yaml(settings, [], space.changed(settings, {}), "toy/2026-01", finals)
-        assert finals.winner.number == search.study.best_trial.number
+        assert finals.winner.name == str(search.study.best_trial.number)
+        # Trials are fixed to three epochs, the base's own model has four.
+        assert [one.name for one in finals.rivals] == ["base", "default"]
+        default = search.default(5)
+        assert default is not None
+        assert (default.train.epochs, default.train.seed, default.train.refit) == (4, 5, False)
         assert finals.why_not == "The shards have no test rows."
     assert "/where/data/lies" not in text
     (tmp_path / "best.yaml").write_text(text)
@@ -405,10 +410,10 @@ def test_real_trials_share_shards_are_ended_early_and_judged(spark: SparkSession
         assert one.user_attrs["epochs"] == len(reported)
         complete = one.state == TrialState.COMPLETE
         assert one.value == pytest.approx(max(reported.values()) if complete else reported[len(reported)])
-    verdict = finals.verdict
-    assert verdict is not None
+    (verdict,) = finals.verdicts.values()
+    assert list(finals.verdicts) == ["base"]
     assert verdict.rows == 40
-    assert verdict.difference == pytest.approx(verdict.winner - verdict.base)
+    assert verdict.difference == pytest.approx(verdict.winner - verdict.rival)
     assert verdict.low <= verdict.difference <= verdict.high
 
 
