@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from lib.report import search_page
 from lib.report.search_page import Searched
 from lib.studies import cores, search_storage, space, trial_task
 from lib.studies.best import best_yaml
-from lib.studies.finals import decide
+from lib.studies.finals import Verdict, decide
 from lib.studies.past import best_points
 from lib.studies.search import FROM, REASON, RETRIES, Search, commonest_reason
 from lib.studies.search_storage import opened, proxy
@@ -378,7 +379,15 @@ def test_the_page_shows_and_escapes(spark: SparkSession, tmp_path: Path) -> None
             decide(search),
             "a: 1",
         )
-    page = search_page.page(searched, "c0ffee")
+    judged = {
+        "base": Verdict(0.5, 0.45, 0.05, 0.02, 0.08, 1234),
+        "default": Verdict(0.5, 0.6, -0.1, -0.13, -0.07, 1234),
+    }
+    page = search_page.page(replace(searched, finals=replace(searched.finals, verdicts=judged)), "c0ffee")
+    told = " ".join(page.split())
+    assert "+5.00 points (95 % paired bootstrap +2.00 to +8.00): it is better." in told
+    assert "the base configuration as it is, on 1,234 test rows" in told
+    assert "-10.00 points (95 % paired bootstrap -13.00 to -7.00): it is worse." in told
     assert "&lt;script&gt; [2J" in page
     assert page.count("<svg") == 5
     assert "8 trials" in page
