@@ -15,11 +15,13 @@ from lib.studies.search import REASON, RETRIES
 from tests.jobs.killed import kill
 
 MONTH, TRIALS = "2026-01", 6
+KINDS = ("가방", "신발", "모자", "양말", "장갑")
 
 
 def described(folder: Path) -> Path:
     """A tuning file over names of which each says its category."""
-    rows = [f"{n}\t{'상품' if n % 3 else '신상'} 낱말{n % 5} {n % 7}호\tc{n % 5}" for n in range(300)]
+    # Letters of its own keep each name in a group of its own, so that all sides of the split have some.
+    rows = [f"{n}\t{KINDS[n % 5]} {chr(0xAC00 + n)}\tc{n % 5}" for n in range(300)]
     (folder / "names.tsv").write_text("\n".join(["id\tname\tcat", *rows]) + "\n")
     base = {
         "storage": {name: str(folder / name) for name in ("warehouse", "state", "reports")},
