@@ -34,7 +34,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FULL_ROWS = 2_000_000
 MONTH = "2026-01"
 SEED = 20260101
-STAGES = ("ingest", "tokenize", "vocabulary", "word2vec", "normalize", "shards")
 SAMPLE_SECONDS = 0.2
 # A task of under two seconds leaves nobody waiting, and its time is mostly Spark's own.
 SHORTEST_STRAGGLER_MS = 2000
@@ -103,23 +102,20 @@ def in_process(part: str, rows: int, folder: Path) -> dict[str, Any]:
 
 def prepare(rows: int, folder: Path) -> dict[str, Any]:
     """The market's month (not counted), then ingest to shards."""
-    from jobs import ingest, market, normalize, shards, tokenize, vocabulary, word2vec
+    from jobs import ingest, market
+    from jobs.month import LEARN, TEXT
 
     (folder / "events").mkdir(parents=True)
     settings = conf(rows, folder)
     spark = open_session(settings.spark, "catmatch scale")
     market.run(spark, settings, MONTH)
-    jobs = {
-        "ingest": ingest, "tokenize": tokenize, "vocabulary": vocabulary,
-        "word2vec": word2vec, "normalize": normalize, "shards": shards,
-    }  # fmt: skip
     seconds: dict[str, float] = {}
     began = time.time() * 1000
     with memory_samples() as memory:
-        for name in STAGES:
+        for stage in (ingest.run, *TEXT, *LEARN):
             started = time.perf_counter()
-            jobs[name].run(spark, settings, MONTH)
-            seconds[name] = round(time.perf_counter() - started, 1)
+            done = stage(spark, settings, MONTH, False)
+            seconds[done.stage] = round(time.perf_counter() - started, 1)
     spark.stop()
     skew, where = worst_skew(folder / "events", began)
     return {
@@ -161,6 +157,8 @@ def conf(rows: int, folder: Path) -> Config:
         "categories.taxonomy.path": folder / "deliveries" / "{month}" / "taxonomy.csv",
         "categories.cap": 250000,
         "shards.months_back": 1,
+        # Pictures have a benchmark of their own.
+        "shards.image": "none",
         "vocabulary.history_months": 1,
         # R5's count, right for millions of offers; and one round over them, where a small market takes five.
         "word2vec.min_count": 50,
