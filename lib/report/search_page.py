@@ -11,7 +11,7 @@ from lib.config.tune import Parameter, TuneSettings
 from lib.report import search_charts
 from lib.report.charts import is_number, number
 from lib.report.page import fill
-from lib.studies.finals import Finals
+from lib.studies.finals import WHICH, Finals
 from lib.studies.search import FROM, REASON, RETRIES, best_trials
 from lib.studies.weights import Weight
 
@@ -49,6 +49,7 @@ def page(found: Searched, code: str) -> str:
     return fill(
         "search.html",
         found=found,
+        which=WHICH,
         counts=_counts(trials),
         keys=list(space),
         best=[_row(one, space) for one in complete[:SHOWN]],

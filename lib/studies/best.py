@@ -6,7 +6,7 @@ from lib import config as configuration
 from lib.config import Config
 from lib.config.tune import TuneSettings
 from lib.studies import space
-from lib.studies.finals import BASE, DEFAULT, Finals
+from lib.studies.finals import WHICH, Finals
 
 
 def best_yaml(settings: TuneSettings, overrides: list[str], trials: Config, study: str, finals: Finals) -> str:
@@ -27,8 +27,7 @@ def best_yaml(settings: TuneSettings, overrides: list[str], trials: Config, stud
         record["registry"] = {"name": trials.registry.name}
     seeds = ", ".join(map(str, settings.seeds))
     said = f"# Trial {winner.name} of study {study}: validation accuracy {winner.mean:.4f} from seeds {seeds}"
-    whose = {BASE: f"{settings.base} with what all trials set alike", DEFAULT: f"{settings.base} as it is"}
-    means = [(whose[one.name], one.mean) for one in finals.rivals if one.mean is not None]
-    beside = "".join(f",\n# where {rival} comes to {mean:.4f}" for rival, mean in means)
+    means = [(WHICH[one.name], one.mean) for one in finals.rivals if one.mean is not None]
+    beside = "".join(f",\n# where {settings.base} {which} comes to {mean:.4f}" for which, mean in means)
     dumped = yaml.safe_dump(record, allow_unicode=True, sort_keys=False)
     return f"{said}{beside};\n# each one network, without refit.\n{dumped}"

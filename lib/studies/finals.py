@@ -22,8 +22,9 @@ from lib.studies.trial import Outcome
 
 LOG = logging.getLogger(__name__)
 TEST = "test"
-# Rivals of the winner: what all trials begin with, and the base configuration's own model.
+# Rivals of the winner: what all trials begin with, and the base configuration's own model; which base either is.
 BASE, DEFAULT = "base", "default"
+WHICH = {BASE: "with what all trials set alike", DEFAULT: "as it is"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def decide(search: Search) -> Finals:
     with search.memory.in_use():
         best = best_trials(search.study.get_trials(deepcopy=False), search.settings.finalists)
         points = {str(one.number): dict(one.params) for one in best}
-        rivals = [BASE] if search.default(search.settings.seed) is None else [BASE, DEFAULT]
+        rivals = [BASE, DEFAULT] if space.begins_elsewhere(search.settings, search.overrides) else [BASE]
         seeds = search.settings.seeds
         named = [*points, *rivals]
         search.in_slots([partial(_score, search, name, points.get(name, {}), seed) for name in named for seed in seeds])
@@ -114,15 +115,14 @@ def _score(search: Search, name: str, point: dict[str, Any], seed: int) -> None:
     kept = _kept(name, seed)
     if kept not in search.study.user_attrs:
         outcome = search.trained(_config(search, name, point, seed))
-        whose = f"the {name}" if name in (BASE, DEFAULT) else f"trial {name}"
+        whose = f"the {name}" if name in WHICH else f"trial {name}"
         LOG.info("%s from seed %d: %s", whose, seed, outcome.reason or f"validation accuracy {outcome.score:.4f}")
         if outcome.score is not None:
             search.study.set_user_attr(kept, outcome.score)
 
 
 def _config(search: Search, name: str, point: dict[str, Any], seed: int) -> Config:
-    default = search.default(seed) if name == DEFAULT else None
-    return search.config(point, seed) if default is None else default
+    return search.default(seed) if name == DEFAULT else search.config(point, seed)
 
 
 def _finalist(search: Search, name: str, point: dict[str, Any]) -> Finalist:

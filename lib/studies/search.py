@@ -135,10 +135,9 @@ class Search:
         """
         return self._placed(space.changed(self.settings, point, self.overrides), seed)
 
-    def default(self, seed: int) -> Config | None:
-        """The configuration that a trial of the base's own model has; None where that is what all trials begin with."""
-        config = space.default(self.settings, self.overrides)
-        return None if config is None else self._placed(config, seed)
+    def default(self, seed: int) -> Config:
+        """The configuration that a trial of the base configuration's own model has."""
+        return self._placed(space.default(self.settings, self.overrides), seed)
 
     def _placed(self, config: Config, seed: int) -> Config:
         # Executors run elsewhere than where a relative folder is meant from.

@@ -38,11 +38,15 @@ def given(settings: TuneSettings, point: Mapping[str, Any], overrides: Sequence[
     return [*fixed, *overrides, *drawn]
 
 
-def default(settings: TuneSettings, overrides: Sequence[str]) -> Config | None:
-    """The base configuration's own model, for the trials' tables and shards; None where the trials begin with it."""
+def default(settings: TuneSettings, overrides: Sequence[str]) -> Config:
+    """The base configuration's own model, for the trials' tables and shards."""
     alike = given(settings, {}, overrides)
-    of_tables = [one for one in alike if not _of_training(_key(one))]
-    return configuration.load(settings.base, of_tables) if len(of_tables) < len(alike) else None
+    return configuration.load(settings.base, [one for one in alike if not _of_training(_key(one))])
+
+
+def begins_elsewhere(settings: TuneSettings, overrides: Sequence[str]) -> bool:
+    """Whether what all trials set alike makes another model of the base configuration's own."""
+    return any(_of_training(_key(one)) for one in given(settings, {}, overrides))
 
 
 def of_a_trial(config: Config, seed: int) -> Config:

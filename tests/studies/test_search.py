@@ -321,7 +321,6 @@ def test_the_best_is_a_configuration_that_loads(
         # Trials are fixed to three epochs, the base's own model has four.
         assert [one.name for one in finals.rivals] == ["base", "default"]
         default = search.default(5)
-        assert default is not None
         assert (default.train.epochs, default.train.seed, default.train.refit) == (4, 5, False)
         assert finals.why_not == "The shards have no test rows."
     assert "/where/data/lies" not in text
