@@ -249,10 +249,11 @@ class Search:
 
     def _check_same(self) -> None:
         """A study is of one space over one configuration: what it has learnt is of no use for another."""
-        base = self.config({}, self.settings.seed)
+        base, default = self.config({}, self.settings.seed), self.default(self.settings.seed)
         searched = {
             "space": self.settings.model_dump(mode="json")["space"],
             "base": base.model_dump(mode="json", include=set(space.OF_TRAINING)),
+            "default": default.model_dump(mode="json", include=set(space.OF_TRAINING)),
             "shards": self.shards(base).content,
         }
         found = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()

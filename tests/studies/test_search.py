@@ -237,6 +237,19 @@ def test_another_space_is_another_study(spark: SparkSession, tmp_path: Path) -> 
         search.run()
 
 
+def test_another_default_is_another_study_though_trials_are_fixed(spark: SparkSession, tmp_path: Path) -> None:
+    fixed: dict[str, Any] = {"fixed": {"train.epochs": 3}, "budget": {"trials": 1}}
+    with searching(spark, tmp_path, described(tmp_path, **fixed)) as search:
+        search.run()
+    settings = described(tmp_path, **fixed)
+    base = yaml.safe_load((tmp_path / "base.yaml").read_text())
+    base["train"]["epochs"] = 5
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+    # What the default scored is kept with the study, and is of the default that was.
+    with searching(spark, tmp_path, settings) as search, pytest.raises(UserError, match="begun with another"):
+        search.run()
+
+
 def test_time_ends_a_search_too(spark: SparkSession, tmp_path: Path) -> None:
     settings = described(tmp_path, budget={"hours": 1e-9})
     with searching(spark, tmp_path, settings) as search, pytest.raises(UserError, match="give it more hours or trials"):
